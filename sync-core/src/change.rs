@@ -1,0 +1,88 @@
+//! A change: what one device did to one record, or a fragment of a record that it passes on.
+//!
+//! A snapshot row is a change whose cells have many versions, so there is one wire type and one join for every
+//! way a change can come.
+
+use crate::{
+    ids::{DeviceId, Name, RecordId},
+    stamp::Stamp,
+    value::SyncValue,
+    vector::Clock,
+};
+
+/// Why a change was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// The record was inserted or some of its columns were written.
+    Edit,
+    /// The record was deleted.
+    Delete,
+    /// A user's merge function answered a conflict.
+    Merge,
+    /// The row stood in the table before the model synced.
+    Adopt,
+    /// A difference found by comparing digests, or a row of the state feed.
+    Repair,
+    /// An authority's answer to a change that it refused.
+    Compensate,
+}
+
+/// The rule by which a cell merges, carried by the cell itself: replicas without the model join it the same way.
+///
+/// `rule` rises when a model's rule for the column changes; the higher (rule, kind) wins outright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag {
+    /// How often the model's rule for the column was changed.
+    pub rule: u8,
+    /// 0 = last writer wins. Other numbers are kept whole.
+    pub kind: u8,
+}
+
+impl Tag {
+    /// Last writer wins, first rule.
+    pub const LWW: Self = Self { rule: 0, kind: 0 };
+}
+
+/// One column's value with the stamp that wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// The column's name on the wire.
+    pub column: Name,
+    /// How it merges.
+    pub tag: Tag,
+    /// The change that wrote the value: the change's own id unless it passes on older cells; nil if adopted.
+    pub version: Stamp,
+    /// The author's value.
+    pub value: SyncValue,
+}
+
+/// See the [module](self). The library is not part of it: it is that of the log or session it stands in, and
+/// the [digest](crate::change::EncodedChange::digest) binds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The change's id and time.
+    pub id: Stamp,
+    /// Who made it.
+    pub device: DeviceId,
+    /// The author's change before this one in this library.
+    pub previous: Option<Stamp>,
+    /// The group it belongs to: the id of the group's first change.
+    pub txn: Stamp,
+    /// True if the group goes on after it.
+    pub more: bool,
+    /// Why it was made.
+    pub kind: ChangeKind,
+    /// The model's name on the wire (`SYNC_ID`).
+    pub model: Name,
+    /// The record.
+    pub record: RecordId,
+    /// Causal length: odd = alive, even = deleted.
+    pub generation: u64,
+    /// The stamp of the insert that began the generation; nil if adopted.
+    pub born: Stamp,
+    /// The record's clock as the author knew it, without this change.
+    pub context: Clock,
+    /// The columns written, by name in byte order.
+    pub cells: Vec<Cell>,
+}

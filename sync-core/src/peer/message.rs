@@ -1,0 +1,186 @@
+//! The messages. MessagePack with named fields: a later version may add fields, an older one skips them.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::{
+    ids::{DeviceId, LibraryId, LogId, Seq},
+    stamp::Stamp,
+    vector::Vector,
+};
+
+/// The version of the protocol; two peers speak only if theirs are equal.
+pub const PROTOCOL: u32 = 1;
+
+/// 32 bytes of BLAKE3: a head of a chain, a digest of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateHash(#[serde(with = "serde_bytes")] pub [u8; 32]);
+
+/// Who is speaking, and what it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The speaker.
+    pub device: DeviceId,
+    /// The library to sync.
+    pub library: LibraryId,
+    /// The incarnation of the speaker's log.
+    pub log_id: LogId,
+    /// A fingerprint of the speaker's models; differing ones still sync.
+    pub schema: u64,
+    /// The speaker's wall clock, in milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+    /// What the speaker has merged.
+    pub vector: Vector,
+    /// The end of the speaker's log.
+    pub latest_seq: Seq,
+    /// The head of the speaker's chain at `latest_seq`.
+    pub state_hash: StateHash,
+    /// The speaker's digest of all alive objects.
+    #[serde(with = "serde_bytes")]
+    pub digest: [u8; 16],
+    /// The newest change by the device spoken to that the speaker holds. In the first message of a round the
+    /// speaker may not know whom it speaks to: then `None`.
+    pub newest_of_yours: Option<Stamp>,
+}
+
+/// Asks for a page of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// The library.
+    pub library: LibraryId,
+    /// Who asks.
+    pub device: DeviceId,
+    /// The log the position is in; `None` at the first pull.
+    pub log_id: Option<LogId>,
+    /// The position after which to read.
+    pub from_seq: Seq,
+    /// What need not be sent.
+    pub have: Vector,
+    /// At most this many entries.
+    pub max_entries: u32,
+    /// About this many bytes of changes at most; one change always fits.
+    pub max_bytes: u64,
+}
+
+/// An entry of a log, as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// A change, in the bytes its author encoded.
+    Change(ByteBuf),
+    /// The digest of a change that is not sent: the caller has it, or may not see it.
+    Digest(StateHash),
+}
+
+/// A page of the log. All of it was read in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullResponse {
+    /// The incarnation of the log.
+    pub log_id: LogId,
+    /// The entries, oldest first, without a gap.
+    pub entries: Vec<Entry>,
+    /// The position after the last entry: where to go on.
+    pub next_seq: Seq,
+    /// The end of the log.
+    pub latest_seq: Seq,
+    /// The head of the chain at the request's `from_seq`.
+    pub base_hash: StateHash,
+    /// The head of the chain at `next_seq`.
+    pub state_hash: StateHash,
+    /// What the peer had merged when the page was read.
+    pub vector: Vector,
+}
+
+/// Hands over changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushRequest {
+    /// The library.
+    pub library: LibraryId,
+    /// Who pushes.
+    pub device: DeviceId,
+    /// The incarnation of the pusher's log.
+    pub log_id: LogId,
+    /// The changes in the order of the pusher's log; the last one ends its group, unless the group is larger
+    /// than a request may be.
+    pub changes: Vec<ByteBuf>,
+    /// What to pull in the same round trip.
+    pub pull: Option<PullRequest>,
+}
+
+/// A change that was not taken, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The change; nil if its bytes do not say.
+    pub id: Stamp,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushResponse {
+    /// How many changes were new and are merged and durable.
+    pub merged: u64,
+    /// How many were here already.
+    pub duplicates: u64,
+    /// Changes from too far in the future: kept, merged when time has caught up.
+    pub held: u64,
+    /// Changes that wait for the rest of their group.
+    pub staged: u64,
+    /// Changes not taken.
+    pub refused: Vec<Refused>,
+    /// What the peer has merged now.
+    pub vector: Vector,
+    /// The answer to [`PushRequest::pull`], read after the push was merged.
+    pub pull: Option<PullResponse>,
+}
+
+/// Where a reader of the state feed stands; only the feed that made it can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ObjectsCursor(pub ByteBuf);
+
+/// Asks for a page of the state feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectsRequest {
+    /// The library.
+    pub library: LibraryId,
+    /// Who asks.
+    pub device: DeviceId,
+    /// Where to go on; `None` for the first page.
+    pub after: Option<ObjectsCursor>,
+    /// At most this many records.
+    pub max_objects: u32,
+    /// About this many bytes at most; one record always fits.
+    pub max_bytes: u64,
+}
+
+/// A page of the state feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectsPage {
+    /// The incarnation of the log that goes on where the feed ends.
+    pub log_id: LogId,
+    /// Records, each as a change of kind `Repair` with all its cells; tombstones included.
+    pub objects: Vec<ByteBuf>,
+    /// Where to go on; `None` when the feed is complete.
+    pub next: Option<ObjectsCursor>,
+    /// The log position from before the first page: from here the log goes on.
+    pub seq: Seq,
+    /// The head of the chain at `seq`.
+    pub state_hash: StateHash,
+    /// What the peer had merged before the first page: the reader's vector once the feed is complete.
+    pub vector: Vector,
+    /// How many records the feed holds in all, for a progress bar; approximate.
+    pub total: u64,
+}
+
+/// A hint that there is something to pull.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The library.
+    pub library: LibraryId,
+    /// The end of the log when the notice was made.
+    pub latest_seq: Seq,
+}

@@ -1,0 +1,54 @@
+//! The protocol: one trait, its messages, and both of its sides.
+//!
+//! Neighbours: `apply` and `ledger` below do the work; transports (in crates of their own) carry the messages.
+
+mod error;
+mod message;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+pub use error::PeerError;
+use futures_util::stream::BoxStream;
+pub use message::{
+    Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PullRequest, PullResponse,
+    PushRequest, PushResponse, Refused, StateHash,
+};
+
+use crate::ids::LibraryId;
+
+/// Anything that can be pulled from and pushed to: an engine in this process, or the client of one elsewhere.
+///
+/// Every call may be repeated: a receiver knows what it has already. No call changes anything when it fails.
+#[async_trait]
+pub trait Peer: Debug + Send + Sync {
+    /// Says who is calling and answers who is called. The first call of every round.
+    ///
+    /// # Errors
+    /// [`PeerError`] when the two cannot sync: another library, another protocol, a revoked device.
+    async fn hello(&self, hello: Hello) -> Result<Hello, PeerError>;
+
+    /// A page of the peer's log from a position, without what the caller has.
+    ///
+    /// # Errors
+    /// [`PeerError::SnapshotRequired`] when the position is below what the log still holds.
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError>;
+
+    /// Hands over changes that the peer lacks; with [`PushRequest::pull`], also pulls in the same round trip.
+    ///
+    /// # Errors
+    /// [`PeerError`] when nothing of it was taken. A change refused by itself stands in the answer.
+    async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError>;
+
+    /// A page of the state feed: records as they are now, in order of their last change.
+    ///
+    /// # Errors
+    /// [`PeerError`] when the cursor is not one of this feed.
+    async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError>;
+
+    /// A stream of hints that the peer's log has grown. It may skip and repeat; the log is the truth.
+    ///
+    /// # Errors
+    /// [`PeerError`] when the peer offers none; the caller then polls.
+    async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError>;
+}
