@@ -6,6 +6,7 @@ mod model;
 mod peer;
 pub mod runtime;
 pub mod stamp;
+mod store;
 mod value;
 mod vector;
 
@@ -17,5 +18,6 @@ pub use peer::{
     PullResponse, PushRequest, PushResponse, Refused, StateHash,
 };
 pub use stamp::Stamp;
+pub use store::{StoreError, install_statements, sqlite, uninstall_statements};
 pub use value::{ColumnKind, SyncValue, ValueError};
 pub use vector::{Clock, Vector};
