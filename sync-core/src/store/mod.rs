@@ -3,11 +3,13 @@
 //! Invariant: every write of the engine runs from begin to commit in a task of its own, where a dropped future
 //! cannot cut it, and one after the other within a process. Nothing here knows what a change is.
 
+mod binding;
 mod catalog;
 mod error;
 mod names;
+pub(crate) mod rows;
 pub(crate) mod sql;
-mod sqlite;
+pub(crate) mod sqlite;
 mod tables;
 mod writer;
 
@@ -15,7 +17,9 @@ pub use error::StoreError;
 pub use sqlite::sqlite;
 pub use tables::{install_statements, uninstall_statements};
 
-pub(crate) use catalog::{Catalog, ForeignKey, OnDelete, Table, Unique};
+pub use binding::BindError;
+pub(crate) use binding::{Binding, Bindings, UnreadableColumn};
+pub(crate) use catalog::{Catalog, ForeignKey, GUARD_PREFIX, OnDelete, Table, Unique};
 pub(crate) use names::{NameKind, Names};
-pub(crate) use tables::FORMAT;
+pub(crate) use tables::{FORMAT, KEY_COLUMNS};
 pub(crate) use writer::{OpenWrite, Store, Write};

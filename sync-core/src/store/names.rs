@@ -8,6 +8,7 @@ use std::{
 use sea_orm::ConnectionTrait;
 
 use super::{StoreError, sql};
+use crate::{ids::Name, merge::ColumnIds};
 
 /// What a name names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +22,8 @@ pub(crate) enum NameKind {
 #[derive(Clone, Debug, Default)]
 struct Known {
     newest: i64,
-    ids: HashMap<(i64, Vec<u8>), i64>,
+    /// By kind, then by name.
+    ids: HashMap<i64, HashMap<Vec<u8>, i64>>,
     names: HashMap<i64, Vec<u8>>,
 }
 
@@ -29,7 +31,7 @@ impl Known {
     fn learn(&mut self, id: i64, kind: i64, name: Vec<u8>) {
         self.newest = self.newest.max(id);
         self.names.insert(id, name.clone());
-        self.ids.insert((kind, name), id);
+        self.ids.entry(kind).or_default().insert(name, id);
     }
 }
 
@@ -79,8 +81,7 @@ pub(crate) struct Names {
 impl Names {
     /// The integer of `name`, if it has one.
     pub(crate) fn id(&self, kind: NameKind, name: &[u8]) -> Option<i64> {
-        // A lookup by a borrowed pair would need a key type of its own; the copy is short.
-        self.known.ids.get(&(kind as i64, name.to_vec())).copied()
+        self.known.ids.get(&(kind as i64))?.get(name).copied()
     }
 
     /// The name with this integer.
@@ -89,10 +90,10 @@ impl Names {
     }
 
     /// The name with this integer, as text.
-    pub(crate) fn text(&self, id: i64) -> Result<crate::ids::Name, StoreError> {
+    pub(crate) fn text(&self, id: i64) -> Result<Name, StoreError> {
         self.name(id)
             .and_then(|name| std::str::from_utf8(name).ok())
-            .map(crate::ids::Name::from)
+            .map(Name::from)
             .ok_or_else(|| StoreError::Corrupt(format!("name {id} is not in sync_names")))
     }
 
@@ -115,5 +116,15 @@ impl Names {
         .await?;
         Arc::make_mut(&mut self.known).learn(id, kind as i64, name.to_vec());
         Ok(id)
+    }
+}
+
+impl ColumnIds for Names {
+    fn id(&self, column: &str) -> Option<u32> {
+        Names::id(self, NameKind::Column, column.as_bytes()).and_then(|id| u32::try_from(id).ok())
+    }
+
+    fn name(&self, id: u32) -> Option<Name> {
+        self.text(i64::from(id)).ok()
     }
 }

@@ -25,10 +25,11 @@ pub fn install_statements() -> &'static [&'static str] {
         "CREATE TABLE IF NOT EXISTS sync_dirty (id INTEGER PRIMARY KEY, model INTEGER, at INTEGER, record, record_2, \
          record_3, record_4)",
         // The log. `data` is the change as its author encoded it; the columns beside it are what is looked for.
-        // ahead = 1: merged beyond a gap in its author's chain.
+        // ahead = 1: merged beyond a gap in its author's chain. `chain` stands on the last entry of a commit.
         "CREATE TABLE IF NOT EXISTS sync_log (seq INTEGER PRIMARY KEY, library INTEGER NOT NULL, device INTEGER NOT NULL, \
          model INTEGER NOT NULL, kind INTEGER NOT NULL, more INTEGER NOT NULL, ahead INTEGER NOT NULL, \
-         change_id BLOB NOT NULL UNIQUE, previous BLOB, record BLOB NOT NULL, data BLOB, digest BLOB)",
+         change_id BLOB NOT NULL UNIQUE, previous BLOB, record BLOB NOT NULL, data BLOB, digest BLOB, \
+         chain BLOB)",
         "CREATE INDEX IF NOT EXISTS sync_log_ahead ON sync_log (device, previous) WHERE ahead = 1",
         "CREATE TABLE IF NOT EXISTS sync_objects (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, \
          model INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, \
