@@ -9,7 +9,7 @@ pub mod stamp;
 mod value;
 mod vector;
 
-pub use change::{Cell, Change, ChangeKind, Tag};
+pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
 pub use model::{Adapter, ColumnSpec, MergeError, ModelSpec, Role, TriggerPolicy};
 pub use peer::{
@@ -17,5 +17,8 @@ pub use peer::{
     PullResponse, PushRequest, PushResponse, Refused, StateHash,
 };
 pub use stamp::Stamp;
-pub use value::{ColumnKind, SyncValue, ValueError};
+pub use value::{
+    ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,
+    from_database, read_sqlite, to_database, to_field,
+};
 pub use vector::{Clock, Vector};
