@@ -2,6 +2,7 @@
 
 mod change;
 mod ids;
+pub mod merge;
 mod model;
 mod peer;
 pub mod runtime;
