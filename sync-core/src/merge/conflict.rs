@@ -221,8 +221,7 @@ fn lost_generation(
         false => ConflictReason::DeleteWins,
     };
     let winner = winner.unwrap_or(Side { version: begun, value: None });
-    let hash = |side: &Side| side.value.as_ref().map(SyncValue::hash64);
-    let differs = hash(&winner) != hash(&loser);
+    let differs = winner.value != loser.value;
     differs.then(|| FieldConflict { column: column.clone(), winner, loser, reason })
 }
 

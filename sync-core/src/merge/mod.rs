@@ -14,9 +14,15 @@
 mod cell;
 mod conflict;
 mod digest;
+#[cfg(test)]
+mod examples;
 mod join;
+#[cfg(test)]
+mod laws;
 mod object;
 mod pack;
+#[cfg(test)]
+mod sample;
 mod stored;
 
 pub use cell::ObjectCell;

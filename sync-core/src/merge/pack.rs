@@ -10,7 +10,8 @@
 //! payload  per kept value: the cell's index, length, canonical bytes; absent if nothing is kept
 //! ```
 //!
-//! Numbers are LEB128, hashes 8 bytes big endian. What stands in brackets is there only where the flags ask for
+//! Numbers are LEB128, hashes 8 bytes big endian; a column is the difference of its number to the one before it,
+//! because the columns of a model mostly got their numbers in one go. What stands in brackets is there only where the flags ask for
 //! it: distinct versions stand once in a table, plain cells (last writer wins, no shadow) have no marks.
 
 use super::stored::{StoredCell, StoredObject};
@@ -98,10 +99,11 @@ impl StoredObject {
             None => out.extend_from_slice(self.born.as_bytes()),
         }
         write_number(&mut out, self.cells.len() as u64);
-        let mut last = 0;
+        let (mut last, mut last_id) = (0, 0);
         for cell in &self.cells {
             let id = columns.id(&cell.column).ok_or_else(|| NotInterned(cell.column.clone()))?;
-            write_number(&mut out, u64::from(id));
+            write_number(&mut out, step(last_id, id));
+            last_id = id;
             if marked {
                 let marks = if cell.shadow.is_some() { MARK_SHADOW } else { 0 };
                 out.extend_from_slice(&[cell.tag.rule, cell.tag.kind, marks]);
@@ -133,7 +135,7 @@ impl StoredObject {
         let mut out = Vec::new();
         for (at, cell) in self.cells.iter().enumerate() {
             if let Some(value) = &cell.payload {
-                let bytes = value.to_bytes();
+                let bytes = value.encode();
                 write_number(&mut out, at as u64);
                 write_number(&mut out, bytes.len() as u64);
                 out.extend_from_slice(&bytes);
@@ -184,9 +186,10 @@ fn decode_cells(input: &mut Reader<'_>, columns: &impl ColumnIds) -> Result<Stor
     };
     let count = input.count(9)?;
     let mut cells: Vec<StoredCell> = Vec::with_capacity(count);
+    let mut last_id = 0;
     for _ in 0..count {
-        let id = u32::try_from(input.number()?).map_err(|_| Corrupt { what: "number of a column" })?;
-        let column = columns.name(id).ok_or(Corrupt { what: "unknown column" })?;
+        last_id = stepped(last_id, input.number()?).ok_or(Corrupt { what: "number of a column" })?;
+        let column = columns.name(last_id).ok_or(Corrupt { what: "unknown column" })?;
         let ascending = cells.last().is_none_or(|last| last.column < column);
         ensure(ascending, "columns out of order")?;
         let (tag, marks) = match flags & MARKED {
@@ -222,7 +225,7 @@ fn decode_payload(input: &mut Reader<'_>, cells: &mut [StoredCell]) -> Result<()
         ensure(at >= next, "kept values out of order")?;
         let cell = cells.get_mut(at).ok_or(Corrupt { what: "kept value without a cell" })?;
         let length = input.count(1)?;
-        let value = SyncValue::from_bytes(input.take(length)?).map_err(|_| Corrupt { what: "kept value" })?;
+        let value = SyncValue::decode(input.take(length)?).map_err(|_| Corrupt { what: "kept value" })?;
         cell.payload = Some(value);
         next = at + 1;
     }
@@ -267,6 +270,17 @@ fn write_number(out: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     out.push(number as u8);
+}
+
+/// The way from one number to the next, small where they are near: 0, -1, 1, -2, 2 are 0, 1, 2, 3, 4.
+fn step(from: u32, to: u32) -> u64 {
+    let distance = i64::from(to) - i64::from(from);
+    (distance << 1 ^ distance >> 63) as u64
+}
+
+fn stepped(from: u32, step: u64) -> Option<u32> {
+    let distance = (step >> 1) as i64 ^ -((step & 1) as i64);
+    i64::from(from).checked_add(distance).and_then(|to| u32::try_from(to).ok())
 }
 
 fn ensure(holds: bool, what: &'static str) -> Result<(), Corrupt> {
