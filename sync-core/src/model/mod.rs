@@ -3,7 +3,20 @@
 //! The only names that ever become SQL come from here.
 
 mod adapter;
+mod convert;
+mod error;
+pub mod hooks;
+mod key;
+mod macros;
+mod registry;
 mod spec;
+mod syncable;
+mod typed;
 
 pub use adapter::{Adapter, MergeError};
+pub use error::ModelError;
+pub(crate) use key::fill as fill_key;
+pub use registry::{Registration, adapters, registered};
 pub use spec::{ColumnSpec, ModelSpec, Role, TriggerPolicy};
+pub use syncable::{ColumnOf, ColumnRule, KeyPolicy, ModelOf, Rules, Syncable};
+pub use typed::{MAX_ID, TypedAdapter};

@@ -1,6 +1,10 @@
 //! A model as data: table, key, columns, rules.
 
-use crate::{change::Tag, ids::Name, value::ColumnKind};
+use crate::{
+    change::Tag,
+    ids::Name,
+    value::{ColumnKind, SyncValue},
+};
 
 /// What a column is to sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct ColumnSpec {
     pub tag: Tag,
     /// Columns of one group are written together: touching one writes all under one stamp.
     pub group: Option<Name>,
+    /// What a skipped column holds in a row that comes from another device; the database's default if none.
+    pub fill: Option<SyncValue>,
 }
 
 /// A model.
