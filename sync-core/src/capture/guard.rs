@@ -2,7 +2,8 @@
 //!
 //! Invariant: a note is in `sync_dirty` exactly if the write is committed, whoever wrote and by whatever path.
 //! Guard bodies hold no conflict clause and touch no unique index: the clause of the user's statement would
-//! override them. `BEFORE` guards note the rows that a `REPLACE` is about to remove through a unique key, for
+//! override them. They name no column but those of keys: a guard that names a column keeps a migration from dropping
+//! it. `BEFORE` guards note the rows that a `REPLACE` is about to remove through a unique key, for
 //! which SQLite fires no `DELETE` trigger unless `recursive_triggers` is on.
 
 use std::collections::HashMap;
@@ -82,7 +83,7 @@ fn guards(binding: &Binding) -> Vec<Guard> {
         guard(
             binding,
             "update",
-            &format!("AFTER UPDATE{}", of_columns(binding)),
+            "AFTER UPDATE",
             &[note(binding, "NEW", None), note(binding, "OLD", Some(&key_moved(binding)))],
         ),
         guard(binding, "delete", "AFTER DELETE", &[note(binding, "OLD", None)]),
@@ -91,7 +92,7 @@ fn guards(binding: &Binding) -> Vec<Guard> {
         binding.table.uniques.iter().filter_map(|unique| note_replaced(binding, unique)).collect();
     if !replaced.is_empty() {
         guards.push(guard(binding, "before_insert", "BEFORE INSERT", &replaced));
-        guards.push(guard(binding, "before_update", &format!("BEFORE UPDATE{}", of_columns(binding)), &replaced));
+        guards.push(guard(binding, "before_update", "BEFORE UPDATE", &replaced));
     }
     guards
 }
@@ -111,19 +112,6 @@ fn guard(binding: &Binding, what: &str, event: &str, notes: &[String]) -> Guard 
         notes.join("; ")
     );
     Guard { name, create }
-}
-
-/// ` OF "a", "b"`: an update that touches only skipped columns is nothing to note.
-fn of_columns(binding: &Binding) -> String {
-    let spec = binding.spec();
-    let watched: Vec<String> = spec
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| binding.travels[*index] || spec.keys.contains(index))
-        .map(|(_, column)| sql::quote(&column.name))
-        .collect();
-    if watched.len() == binding.table.columns.len() { String::new() } else { format!(" OF {}", watched.join(", ")) }
 }
 
 /// The statement that notes the key of `row` (`NEW` or `OLD`), if `condition` holds.

@@ -95,7 +95,7 @@ impl Commit {
                 head.previous = Some(entry.id);
             }
             let chain = (index == last).then_some(head.chain);
-            rows.extend(entry_row(entry, head, device, models.as_ref(), ahead, chain));
+            rows.extend(entry_row(entry, head, device, &models, ahead, chain));
         }
         sql::insert_rows(write.db, INSERT_ENTRY, ENTRY_WIDTH, "", rows).await?;
 
@@ -166,7 +166,7 @@ fn entry_row(
         head.library.into(),
         device.into(),
         models[&entry.model].into(),
-        i64::from(entry.kind.code()).into(),
+        i64::try_from(entry.kind.code()).unwrap_or(i64::MAX).into(),
         i64::from(entry.more).into(),
         i64::from(ahead).into(),
         entry.id.as_bytes().to_vec().into(),
@@ -234,7 +234,7 @@ async fn write_conflicts(
             conflict.winner_id.as_bytes().to_vec().into(),
             conflict.loser_id.as_bytes().to_vec().into(),
             conflict.reason.as_str().into(),
-            conflict.loser_value.to_bytes().into(),
+            conflict.loser_value.encode().into(),
             i64::try_from(now).unwrap_or(i64::MAX).into(),
             0_i64.into(),
         ]);

@@ -1,6 +1,6 @@
 //! What can go wrong in the ledger.
 
-use crate::{change::DecodeError, merge, store::StoreError};
+use crate::{merge, store::StoreError, value::DecodeError};
 
 /// See the [module](self).
 #[derive(Debug, thiserror::Error)]

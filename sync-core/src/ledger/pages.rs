@@ -287,7 +287,7 @@ impl FeedObject {
         let binding = bindings.by_model(self.model);
         let Some(object) = assemble(self.object, binding.map(AsRef::as_ref), row)? else { return Ok(None) };
         let change = object.to_change(names.text(self.model)?, self.record, head.identity.device);
-        Ok(Some(change.encode()))
+        Ok(Some(change.encode().into_bytes()))
     }
 }
 

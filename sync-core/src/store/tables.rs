@@ -48,9 +48,11 @@ pub fn install_statements() -> &'static [&'static str] {
          state BLOB NOT NULL, PRIMARY KEY (device, library, scope)) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS sync_origins (library INTEGER NOT NULL, device INTEGER NOT NULL, head BLOB, \
          forked INTEGER NOT NULL, PRIMARY KEY (library, device)) WITHOUT ROWID",
+        // Records whose row is not, or not quite, what their object says. kept: columns that do not travel, of a row
+        // that was taken out of its table.
         "CREATE TABLE IF NOT EXISTS sync_pending (library INTEGER NOT NULL, model INTEGER NOT NULL, record BLOB NOT NULL, \
          reason TEXT NOT NULL, detail TEXT NOT NULL, attempts INTEGER NOT NULL, since INTEGER NOT NULL, \
-         PRIMARY KEY (library, model, record)) WITHOUT ROWID",
+         kept BLOB, PRIMARY KEY (library, model, record)) WITHOUT ROWID",
         // Changes kept but not merged: from too far in the future, or of a group that is not complete.
         "CREATE TABLE IF NOT EXISTS sync_held (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, change_id BLOB NOT NULL, \
          txn BLOB NOT NULL, release_ms INTEGER, reason TEXT NOT NULL, data BLOB NOT NULL, attempts INTEGER NOT NULL, \
