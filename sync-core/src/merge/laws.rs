@@ -1,6 +1,11 @@
 //! The laws of the join, on every small case, on arbitrary changes, and on histories that devices could live.
 
-use proptest::prelude::*;
+use std::{cell::RefCell, collections::HashMap};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
 
 use super::{
     Changed, ConflictReason, Held, Object, StoredObject, join, merge_objects,
@@ -203,14 +208,29 @@ proptest! {
         cells[at] = byte;
         let _ = StoredObject::decode(&cells, &[], None, &Numbers);
     }
+}
 
-    #[test]
-    fn devices_that_live_and_meet_end_alike_and_report_only_real_conflicts(steps in any_steps()) {
+#[test]
+fn devices_that_live_and_meet_end_alike_and_report_only_real_conflicts() {
+    let config = Config { source_file: Some(file!()), ..Config::default() };
+    let enough = config.cases >= 200;
+    let happened = RefCell::new(HashMap::<_, u32>::new());
+    let lived = TestRunner::new(config).run(&any_steps(), |steps| {
         let mut world = World::new();
-        for step in steps {
-            world.take(step);
+        steps.into_iter().for_each(|step| world.take(step));
+        for (what, count) in world.meet() {
+            *happened.borrow_mut().entry(what).or_default() += count;
         }
-        world.meet();
+        Ok(())
+    });
+    if let Err(failure) = lived {
+        panic!("{failure}");
+    }
+    let happened = happened.into_inner();
+    for reason in
+        [ConflictReason::ConcurrentWrite, ConflictReason::DeleteWins, ConflictReason::HigherGeneration]
+    {
+        assert!(!enough || happened.contains_key(&reason), "{reason} never happened: {happened:?}");
     }
 }
 
@@ -254,12 +274,19 @@ struct World {
     /// Per device and per change, the changes that were heard, directly or as part of another, by then.
     heard: Vec<Vec<usize>>,
     known: Vec<Vec<usize>>,
+    reported: HashMap<ConflictReason, u32>,
 }
 
 impl World {
     fn new() -> Self {
         let replicas = (1..=3).map(Replica::new).collect();
-        Self { replicas, changes: Vec::new(), heard: vec![Vec::new(); 3], known: Vec::new() }
+        Self {
+            replicas,
+            changes: Vec::new(),
+            heard: vec![Vec::new(); 3],
+            known: Vec::new(),
+            reported: HashMap::new(),
+        }
     }
 
     fn take(&mut self, step: Step) {
@@ -321,7 +348,7 @@ impl World {
     }
 
     /// Neither side of a reported conflict is known to the other.
-    fn check(&self, reports: &[super::FieldConflict]) {
+    fn check(&mut self, reports: &[super::FieldConflict]) {
         let place = |version| self.changes.iter().position(|change| change.id == version);
         for report in reports {
             let (Some(winner), Some(loser)) = (place(report.winner.version), place(report.loser.version))
@@ -330,6 +357,7 @@ impl World {
             };
             assert!(!self.known[loser].contains(&winner), "the loser knew the winner: {report:?}");
             assert!(!self.known[winner].contains(&loser), "the winner knew the loser: {report:?}");
+            *self.reported.entry(report.reason).or_default() += 1;
         }
     }
 
@@ -351,8 +379,8 @@ impl World {
         }
     }
 
-    /// Everybody hears everything, each in another order.
-    fn meet(mut self) {
+    /// Everybody hears everything, each in another order. Returns how often what was reported.
+    fn meet(mut self) -> HashMap<ConflictReason, u32> {
         let count = self.changes.len();
         for by in 0..3 {
             for at in 0..count {
@@ -369,5 +397,6 @@ impl World {
         assert_eq!(first, &joined(&self.changes));
         assert_eq!(first, &self.replicas[1].object);
         assert_eq!(first, &self.replicas[2].object);
+        self.reported
     }
 }
