@@ -168,7 +168,6 @@ fn reason(
     if loser.is_nil() && !winner.is_nil() {
         return None;
     }
-    let foreseen = foreseen || v.node() == w.node();
     match settled {
         Settled::Incoming if foreseen => None,
         _ if local.tag != incoming.tag => Some(ConflictReason::HigherTag),
@@ -225,7 +224,7 @@ fn lost_generation(
     differs.then(|| FieldConflict { column: column.clone(), winner, loser, reason })
 }
 
-/// True if the author of `change` knew `stamp`, or it is its own.
+/// True if the author of `change` knew `stamp`, or it is its own: nobody conflicts with themselves.
 fn knows(change: &Change, stamp: Stamp) -> bool {
     change.context.covers(stamp) || (stamp.node() == change.id.node() && stamp <= change.id)
 }

@@ -8,6 +8,7 @@ use crate::{
     change::{Change, ChangeKind, Tag},
     ids::Name,
     stamp::Stamp,
+    vector::Clock,
 };
 
 /// Two devices that have the same record, written by the first at 1.
@@ -91,6 +92,26 @@ fn one_authors_changes_out_of_order_are_no_conflict() {
     let two = a.write(20, &[("alpha", "two")]);
     assert_eq!(reasons(&[&two, &one], &mut b), []);
     assert_eq!(b.object, a.object);
+}
+
+#[test]
+fn an_author_does_not_conflict_with_itself_even_if_it_forgot() {
+    let (mut a, mut b) = pair();
+    let one = a.write(10, &[("alpha", "one")]);
+    let mut two = a.write(20, &[("alpha", "two")]);
+    two.context = Clock::new();
+    assert_eq!(reasons(&[&one, &two], &mut b), []);
+    assert_eq!(b.value("alpha"), Some(&text("two")));
+}
+
+#[test]
+fn cells_that_a_delete_carries_against_the_rule_are_not_read() {
+    let (mut a, mut b) = pair();
+    let mut delete = a.delete(10);
+    b.write(20, &[("alpha", "lost")]);
+    delete.cells = vec![cell("alpha", delete.id, text("odd"))];
+    assert_eq!(b.hear(&delete).conflicts[0].winner.value, None);
+    assert_eq!((b.object.cells.len(), b.object.born), (0, delete.id));
 }
 
 #[test]
@@ -287,6 +308,25 @@ fn a_record_of_eight_columns_takes_at_most_a_hundred_bytes() {
     assert!(cells.len() + clock.len() <= 100, "{} and {} bytes", cells.len(), clock.len());
     assert_eq!(stored.encode_payload(), None);
     assert_eq!(StoredObject::decode(&cells, &clock, None, &Many), Ok(stored));
+}
+
+#[test]
+fn bytes_that_announce_more_or_hold_more_than_an_object_are_corrupt() {
+    let (a, _) = pair();
+    let stored = StoredObject::new(&a.object, true, |_| Held::Same);
+    let mut long = stored.encode_cells(&Numbers).unwrap();
+    long.push(0);
+    // Flags of a record without versions, generation 1, then 2^63 cells.
+    let announced = [0, 1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+    let padded = [0, 0x81, 0, 0];
+    for (bytes, what) in [
+        (&long[..], "bytes left over"),
+        (&announced, "more announced than there is"),
+        (&padded, "number not in its shortest form"),
+        (&[0xff], "unknown flags"),
+    ] {
+        assert_eq!(StoredObject::decode(bytes, &[], None, &Numbers).unwrap_err().what, what);
+    }
 }
 
 #[test]

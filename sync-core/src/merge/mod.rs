@@ -1,6 +1,6 @@
 //! Merging: what a replica knows of a record, and how it learns more.
 //!
-//! Invariant: [`join`] is pure, commutative, associative and idempotent on whole objects, clock included. It
+//! Invariant: [`join()`] is pure, commutative, associative and idempotent on whole objects, clock included. It
 //! reads no clock, no row and no model: each cell carries the rule by which it merges. So replicas that joined
 //! the same set of changes have equal objects, in whatever order and however often the changes came.
 //!
@@ -16,6 +16,8 @@ mod conflict;
 mod digest;
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod histories;
 mod join;
 #[cfg(test)]
 mod laws;

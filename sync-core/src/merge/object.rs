@@ -1,7 +1,7 @@
 //! What a replica knows of a record: the truth, of which the row is the materialisation.
 //!
 //! Invariants: cells are sorted by column in byte order, each column once; an even generation has no cells; the
-//! clock covers every cell's version. [`join`] keeps them; only it changes an object.
+//! clock covers every cell's version. [`join()`] keeps them; only it changes an object.
 
 use super::{cell::ObjectCell, join::join};
 use crate::{

@@ -77,8 +77,9 @@ impl Replica {
 
     /// Deletes the record, which is there.
     pub(super) fn delete(&mut self, ms: u64) -> Change {
-        let deleted =
-            change(stamp(ms, self.author), self.author, ChangeKind::Delete, self.object.generation + 1);
+        let id = stamp(ms, self.author);
+        let mut deleted = change(id, self.author, ChangeKind::Delete, self.object.generation + 1);
+        deleted.born = self.object.born;
         self.log(deleted)
     }
 
