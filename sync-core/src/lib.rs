@@ -3,10 +3,11 @@
 #[expect(unused_extern_crates, reason = "what the derive writes names the crate, in system models too")]
 extern crate self as sync_core;
 
+mod apply;
+mod capture;
 mod change;
 mod ids;
 mod ledger;
-mod capture;
 pub mod merge;
 mod model;
 mod peer;
@@ -16,6 +17,8 @@ mod store;
 mod value;
 mod vector;
 
+pub use apply::{ApplyError, PendingReason};
+pub use capture::CaptureError;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
 pub use ledger::LedgerError;
