@@ -32,11 +32,11 @@ pub use peer::{
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_statements, sqlite, uninstall_statements};
+pub use sync_derive::{Syncable, behavior};
 pub use value::{
     ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,
     from_database, read_sqlite, to_database, to_field,
 };
-pub use sync_derive::{Syncable, behavior};
 pub use vector::{Clock, Vector};
 
 /// What the derive and the macros name; no part of the API.

@@ -52,7 +52,10 @@ pub(crate) fn parents<'a>(
     keys.iter().filter_map(move |foreign| {
         let parent = bindings.by_table(&foreign.parent)?;
         let values = unique::values_of(binding?, &key.1, &working.object, &foreign.columns)?;
-        Some((foreign, ParentKey { table: foreign.parent.clone(), columns: columns(foreign, parent), values }))
+        Some((
+            foreign,
+            ParentKey { table: foreign.parent.clone(), columns: columns(foreign, parent), values },
+        ))
     })
 }
 
@@ -130,16 +133,27 @@ async fn settle(
             return Ok(());
         }
         for (key, foreign, parent) in lacking {
-            let nulled = nullable(set, &key, &foreign) && deleted(write, bindings, head, set, &parent).await?;
+            let nulled =
+                nullable(set, &key, &foreign) && deleted(write, bindings, head, set, &parent).await?;
             let Some(working) = set.records.get_mut(&key) else { continue };
             if nulled {
-                let spec = working.binding.as_ref().map(|binding| binding.spec().columns.clone()).unwrap_or_default();
-                let indexes = foreign.columns.iter().filter_map(|name| spec.iter().position(|c| &c.name == name));
+                let spec = working
+                    .binding
+                    .as_ref()
+                    .map(|binding| binding.spec().columns.clone())
+                    .unwrap_or_default();
+                let indexes =
+                    foreign.columns.iter().filter_map(|name| spec.iter().position(|c| &c.name == name));
                 working.nulled.extend(indexes);
             } else {
                 working.show = false;
                 let values: Vec<String> = parent.values.iter().map(ToString::to_string).collect();
-                let detail = format!("no row of `{}` has ({}) = ({})", parent.table, parent.columns.join(", "), values.join(", "));
+                let detail = format!(
+                    "no row of `{}` has ({}) = ({})",
+                    parent.table,
+                    parent.columns.join(", "),
+                    values.join(", ")
+                );
                 working.wait = Some(Wait::new(PendingReason::MissingParent, detail));
             }
         }
@@ -183,7 +197,9 @@ async fn deleted(
 fn record_of(binding: &Binding, parent: &ParentKey) -> Option<RecordId> {
     let values: Option<Vec<SyncValue>> = binding
         .key_columns()
-        .map(|key| parent.columns.iter().position(|column| column == &key.name).map(|at| parent.values[at].clone()))
+        .map(|key| {
+            parent.columns.iter().position(|column| column == &key.name).map(|at| parent.values[at].clone())
+        })
         .collect();
     values.filter(|values| values.len() == parent.columns.len()).map(|values| encode_key(&values))
 }
@@ -196,7 +212,11 @@ fn shown_in(bindings: &Bindings, set: &WorkingSet) -> HashSet<ParentKey> {
         let Some(binding) = working.binding.as_deref() else { continue };
         for columns in referred.get(&binding.spec().table).into_iter().flatten() {
             if let Some(values) = unique::values_of(binding, &key.1, &working.object, columns) {
-                shown.insert(ParentKey { table: binding.spec().table.clone(), columns: columns.clone(), values });
+                shown.insert(ParentKey {
+                    table: binding.spec().table.clone(),
+                    columns: columns.clone(),
+                    values,
+                });
             }
         }
     }
@@ -226,7 +246,12 @@ impl Present {
         self.holders.get(parent).is_some_and(|holders| holders.iter().any(|key| set.get(key).is_none()))
     }
 
-    async fn load(&mut self, write: &Write<'_>, bindings: &Bindings, set: &WorkingSet) -> Result<(), ApplyError> {
+    async fn load(
+        &mut self,
+        write: &Write<'_>,
+        bindings: &Bindings,
+        set: &WorkingSet,
+    ) -> Result<(), ApplyError> {
         let mut wanted: HashMap<(String, Vec<String>), Vec<ParentKey>> = HashMap::new();
         for (key, working) in set.records.iter().filter(|(_, working)| working.show) {
             for (_, parent) in parents(bindings, key, working) {
@@ -251,9 +276,17 @@ impl Present {
             for parent in parents {
                 if by_key {
                     let record = record_of(binding, &parent).filter(|record| found.contains(record));
-                    self.holders.entry(parent).or_default().extend(record.map(|record| (binding.model, record)));
+                    self.holders
+                        .entry(parent)
+                        .or_default()
+                        .extend(record.map(|record| (binding.model, record)));
                 } else {
-                    let one = unique::select_records(write, binding, &columns, [parent.values.as_slice()].into_iter());
+                    let one = unique::select_records(
+                        write,
+                        binding,
+                        &columns,
+                        [parent.values.as_slice()].into_iter(),
+                    );
                     let holders = one.await?.into_iter().map(|record| (binding.model, record));
                     self.holders.entry(parent).or_default().extend(holders);
                 }

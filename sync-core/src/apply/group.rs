@@ -162,11 +162,14 @@ async fn without_duplicates(
     let mut seen = HashSet::new();
     let fresh: Vec<Incoming> = incoming
         .into_iter()
-        .filter(|incoming| !vector.covers(incoming.change.device, incoming.change.id) && seen.insert(incoming.change.id))
+        .filter(|incoming| {
+            !vector.covers(incoming.change.device, incoming.change.id) && seen.insert(incoming.change.id)
+        })
         .collect();
     // A change above its author's head is mostly the next one; only beyond a gap may it be here already.
     let ids = fresh.iter().map(|incoming| incoming.change.id.as_bytes().to_vec().into()).collect();
-    let known = sql::select_in(write.db, "SELECT change_id FROM sync_log WHERE change_id IN", "", ids).await?;
+    let known =
+        sql::select_in(write.db, "SELECT change_id FROM sync_log WHERE change_id IN", "", ids).await?;
     let known: HashSet<Vec<u8>> = known.iter().map(|row| sql::column(row, 0)).collect::<Result<_, _>>()?;
     let fresh: Vec<Incoming> = fresh
         .into_iter()
@@ -199,7 +202,9 @@ fn join_one(
         });
     }
     let conflicts = joined.conflicts.into_iter();
-    applied.conflicts.extend(conflicts.map(|one| one.into_conflict(change.model.clone(), change.record.clone())));
+    applied
+        .conflicts
+        .extend(conflicts.map(|one| one.into_conflict(change.model.clone(), change.record.clone())));
     Ok(())
 }
 
@@ -236,7 +241,10 @@ async fn bring_in_line(
     let images = take_notes(write, bindings, set, noted).await?;
     list_pending(write, head, set, applied, now_ms).await?;
     let keys = set.keys(|working| {
-        working.touched || working.show != working.was_shown() || working.changed || !working.nulled.is_empty()
+        working.touched
+            || working.show != working.was_shown()
+            || working.changed
+            || !working.nulled.is_empty()
     });
     let objects = stored_objects(head, set, keys);
     keep_keys(write, bindings, head, set, &objects).await?;
@@ -282,7 +290,8 @@ async fn decide(
             // A row that is there stays as it is; a new one stays away.
             working.show = working.was_shown();
             if working.show {
-                working.withheld = working.binding.as_ref().map(|b| b.travelling().collect()).unwrap_or_default();
+                working.withheld =
+                    working.binding.as_ref().map(|b| b.travelling().collect()).unwrap_or_default();
             }
             working.wait = Some(wait);
         }
@@ -375,21 +384,25 @@ async fn keep_keys(
     let mut rows = Vec::new();
     let mut gone = Vec::new();
     for object in objects {
-        let Some(model) = write.names.id(crate::store::NameKind::Model, object.model.as_bytes()) else { continue };
+        let Some(model) = write.names.id(crate::store::NameKind::Model, object.model.as_bytes()) else {
+            continue;
+        };
         let key = (model, object.record.clone());
         let (Some(working), Some(id)) = (set.get(&key), object.id) else { continue };
         let Some(binding) = working.binding.as_deref() else { continue };
         if working.before.is_some() {
             gone.push(id.into());
         }
-        let out = working.is_alive() && (!working.show || !working.withheld.is_empty() || !working.nulled.is_empty());
+        let out = working.is_alive()
+            && (!working.show || !working.withheld.is_empty() || !working.nulled.is_empty());
         if !out {
             continue;
         }
         let mut list = |constraint: String, bytes: Vec<u8>| {
             rows.extend([head.library.into(), model.into(), constraint.into(), bytes.into(), id.into()]);
         };
-        for (unique, held) in binding.table.uniques.iter().zip(unique::keys(binding, &key.1, &working.object)) {
+        for (unique, held) in binding.table.uniques.iter().zip(unique::keys(binding, &key.1, &working.object))
+        {
             if let Some(held) = held {
                 list(unique.name.clone(), held.bytes());
             }

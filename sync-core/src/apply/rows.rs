@@ -73,7 +73,10 @@ fn check(binding: &Binding, index: usize, value: &SyncValue) -> Result<(), Value
 /// True if a new row must be given a value for the column.
 fn required(binding: &Binding, index: usize) -> bool {
     let name = &binding.spec().columns[index].name;
-    binding.table.column(name).is_some_and(|column| column.not_null && column.default.is_none() && !column.generated)
+    binding
+        .table
+        .column(name)
+        .is_some_and(|column| column.not_null && column.default.is_none() && !column.generated)
 }
 
 /// The object of a record as it is stored beside its row.
@@ -90,7 +93,11 @@ pub(crate) fn stored(working: &Working) -> StoredObject {
         }
         Some(index) => {
             let kind = binding.spec().columns[index].kind;
-            if is_exact(kind) { Held::Same } else { Held::Other(as_stored(BACKEND, kind, &cell.value).hash64()) }
+            if is_exact(kind) {
+                Held::Same
+            } else {
+                Held::Other(as_stored(BACKEND, kind, &cell.value).hash64())
+            }
         }
     })
 }
@@ -116,7 +123,9 @@ fn is_exact(kind: ColumnKind) -> bool {
 
 /// The values of columns that do not travel, of a row that is taken out of its table.
 pub(crate) fn kept_columns(working: &Working) -> Vec<(String, SyncValue)> {
-    let (Some(binding), Some(row)) = (working.binding.as_ref(), working.row.as_ref()) else { return Vec::new() };
+    let (Some(binding), Some(row)) = (working.binding.as_ref(), working.row.as_ref()) else {
+        return Vec::new();
+    };
     let columns = binding.spec().columns.iter().zip(row);
     columns
         .filter(|(column, value)| column.role == Role::Skipped && !matches!(value, SyncValue::Null))
@@ -142,7 +151,12 @@ impl Work {
                 continue;
             }
             let shown = working.show && working.is_alive();
-            if shown && (working.changed || !working.was_shown() || !working.nulled.is_empty() || restored(working)) {
+            if shown
+                && (working.changed
+                    || !working.was_shown()
+                    || !working.nulled.is_empty()
+                    || restored(working))
+            {
                 work.writes.entry(*model).or_default().push(record.clone());
             } else if !shown && (working.was_shown() || working.row.is_some()) {
                 work.deletes.entry(*model).or_default().push(record.clone());
@@ -162,7 +176,8 @@ fn restored(working: &Working) -> bool {
         let index = binding.spec().columns.iter().position(|column| &column.name == name);
         index.is_some_and(|index| {
             let value = working.value(index).filter(|_| !working.withheld.contains(&index));
-            matches!(row[index], SyncValue::Null) && value.is_some_and(|value| !matches!(value, SyncValue::Null))
+            matches!(row[index], SyncValue::Null)
+                && value.is_some_and(|value| !matches!(value, SyncValue::Null))
         })
     })
 }
@@ -258,7 +273,8 @@ struct Upsert {
 impl Upsert {
     fn new(binding: &Binding) -> Self {
         let spec = binding.spec();
-        let filled = |index: &usize| spec.columns[*index].role == Role::Skipped && spec.columns[*index].fill.is_some();
+        let filled =
+            |index: &usize| spec.columns[*index].role == Role::Skipped && spec.columns[*index].fill.is_some();
         let travelling: Vec<usize> = binding.travelling().collect();
         let columns: Vec<usize> =
             travelling.iter().copied().chain((0..spec.columns.len()).filter(filled)).collect();
@@ -267,7 +283,8 @@ impl Upsert {
         let keys: Vec<String> = spec.keys.iter().map(quoted).collect();
         let sets: Vec<String> =
             travelling.iter().map(quoted).map(|name| format!("{name} = excluded.{name}")).collect();
-        let action = if sets.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", sets.join(", ")) };
+        let action =
+            if sets.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", sets.join(", ")) };
         Self {
             head: format!("INSERT INTO {} ({})", binding.quoted_table(), names.join(", ")),
             tail: format!("ON CONFLICT ({}) DO {action}", keys.join(", ")),
@@ -291,14 +308,17 @@ impl Upsert {
             } else {
                 working.value(*index).unwrap_or_else(in_row)
             };
-            values.push(to_database(column.kind, value).map_err(|error| format!("`{}`: {error}", column.name))?);
+            values.push(
+                to_database(column.kind, value).map_err(|error| format!("`{}`: {error}", column.name))?,
+            );
         }
         Ok(values)
     }
 }
 
 async fn delete(write: &Write<'_>, binding: &Binding, records: &[RecordId]) -> Result<(), ApplyError> {
-    let keys: Vec<Value> = records.iter().filter_map(|record| binding.key_values(record).ok()).flatten().collect();
+    let keys: Vec<Value> =
+        records.iter().filter_map(|record| binding.key_values(record).ok()).flatten().collect();
     let columns: Vec<String> = binding.key_columns().map(|column| sql::quote(&column.name)).collect();
     let head = format!("DELETE FROM {} WHERE ({}) IN", binding.quoted_table(), columns.join(", "));
     sql::select_values(write.db, &head, columns.len(), "", keys).await?;
@@ -326,7 +346,8 @@ pub(crate) async fn put_back(
     if names.is_empty() {
         return Ok(());
     }
-    let keys: Vec<String> = binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
+    let keys: Vec<String> =
+        binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
     let statement =
         format!("UPDATE {} SET {} WHERE {}", binding.quoted_table(), names.join(", "), keys.join(" AND "));
     values.extend(key);
@@ -342,13 +363,15 @@ async fn vacate(
     work: &Work,
 ) -> Result<(), ApplyError> {
     for (model, writes) in &work.writes {
-        let Some(binding) = bindings.by_model(*model).filter(|binding| !binding.table.uniques.is_empty()) else {
+        let Some(binding) = bindings.by_model(*model).filter(|binding| !binding.table.uniques.is_empty())
+        else {
             continue;
         };
         let leaving = work.deletes.get(model).into_iter().flatten();
         let mut holders = HashMap::new();
         for record in writes.iter().chain(leaving) {
-            let Some(working) = set.get(&(*model, record.clone())).filter(|working| working.row.is_some()) else {
+            let Some(working) = set.get(&(*model, record.clone())).filter(|working| working.row.is_some())
+            else {
                 continue;
             };
             for (at, held) in working.old_keys.iter().enumerate() {
@@ -376,7 +399,12 @@ async fn vacate(
 
 /// Gives one column of a row's unique key a value that nobody else has; the row is written or deleted later in the
 /// same transaction.
-async fn set_aside(write: &Write<'_>, binding: &Binding, record: &RecordId, at: usize) -> Result<(), ApplyError> {
+async fn set_aside(
+    write: &Write<'_>,
+    binding: &Binding,
+    record: &RecordId,
+    at: usize,
+) -> Result<(), ApplyError> {
     let spec = binding.spec();
     let unique = &binding.table.uniques[at];
     let free = unique.columns.iter().find_map(|name| {
@@ -389,7 +417,8 @@ async fn set_aside(write: &Write<'_>, binding: &Binding, record: &RecordId, at: 
     let value = if nullable { SyncValue::Null } else { placeholder(column.kind, record) };
     let Ok(value) = to_database(column.kind, &value) else { return Ok(()) };
     let Ok(key) = binding.key_values(record) else { return Ok(()) };
-    let keys: Vec<String> = binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
+    let keys: Vec<String> =
+        binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
     let statement = format!(
         "UPDATE {} SET {} = ? WHERE {}",
         binding.quoted_table(),
@@ -415,7 +444,9 @@ fn placeholder(kind: ColumnKind, record: &RecordId) -> SyncValue {
             SyncValue::Uuid(uuid::Uuid::from_bytes(sixteen))
         }
         ColumnKind::I64 => SyncValue::I64(i64::from_be_bytes(eight)),
-        ColumnKind::I32 => SyncValue::I64(i64::from(i32::from_be_bytes([eight[0], eight[1], eight[2], eight[3]]))),
+        ColumnKind::I32 => {
+            SyncValue::I64(i64::from(i32::from_be_bytes([eight[0], eight[1], eight[2], eight[3]])))
+        }
         _ => SyncValue::Null,
     }
 }

@@ -63,7 +63,8 @@ pub(crate) fn values_of(
         .map(|name| {
             let index = spec.columns.iter().position(|column| &column.name == name)?;
             if let Some(position) = spec.keys.iter().position(|key| *key == index) {
-                let parts = key_parts.get_or_insert_with(|| decode_key(record.as_bytes()).unwrap_or_default());
+                let parts =
+                    key_parts.get_or_insert_with(|| decode_key(record.as_bytes()).unwrap_or_default());
                 return parts.get(position).cloned();
             }
             let value = object.cell(&spec.columns[index].wire).map(|cell| cell.value.clone());
@@ -85,7 +86,9 @@ pub(crate) async fn decide(
     // First the keys that change hands, then the other keys of the records that hold those.
     let mut wanted = moving(set);
     let moving: HashSet<(Slot, UniqueKey)> = wanted.iter().cloned().collect();
-    wanted.extend(set.records.iter().filter(|(_, working)| working.candidate).flat_map(|(key, w)| held(key, w)));
+    wanted.extend(
+        set.records.iter().filter(|(_, working)| working.candidate).flat_map(|(key, w)| held(key, w)),
+    );
     for _ in 0..2 {
         wanted.retain(|key| asked.insert(key.clone()));
         if wanted.is_empty() {
@@ -97,7 +100,8 @@ pub(crate) async fn decide(
     let first = first_holders(set);
     for (key, working) in &mut set.records {
         let holds: Vec<(Slot, UniqueKey)> = held(key, working).collect();
-        let concerned = working.changed || working.candidate || holds.iter().any(|held| moving.contains(held));
+        let concerned =
+            working.changed || working.candidate || holds.iter().any(|held| moving.contains(held));
         if !concerned || !working.is_alive() || working.binding.is_none() {
             continue;
         }
@@ -143,7 +147,8 @@ fn moving(set: &WorkingSet) -> Vec<(Slot, UniqueKey)> {
 
 /// The keys that a record holds now.
 fn held<'a>(key: &'a Key, working: &'a Working) -> impl Iterator<Item = (Slot, UniqueKey)> + 'a {
-    let keys = working.binding.as_deref().map(|binding| keys(binding, &key.1, &working.object)).unwrap_or_default();
+    let keys =
+        working.binding.as_deref().map(|binding| keys(binding, &key.1, &working.object)).unwrap_or_default();
     keys.into_iter().enumerate().filter_map(|(at, held)| held.map(|held| ((key.0, at), held)))
 }
 
@@ -207,13 +212,21 @@ pub(crate) async fn select_records(
     // A value that the column cannot hold is held by no row.
     let values: Vec<sea_orm::Value> = keys
         .filter_map(|key| {
-            kinds.iter().zip(key).map(|(kind, value)| to_database(*kind, value).ok()).collect::<Option<Vec<_>>>()
+            kinds
+                .iter()
+                .zip(key)
+                .map(|(kind, value)| to_database(*kind, value).ok())
+                .collect::<Option<Vec<_>>>()
         })
         .flatten()
         .collect();
     let tuple: Vec<String> = columns.iter().map(|name| format!("t.{}", sql::quote(name))).collect();
-    let head =
-        format!("SELECT {} FROM {} AS t WHERE ({}) IN", binding.select, binding.quoted_table(), tuple.join(", "));
+    let head = format!(
+        "SELECT {} FROM {} AS t WHERE ({}) IN",
+        binding.select,
+        binding.quoted_table(),
+        tuple.join(", ")
+    );
     let found = sql::select_values(write.db, &head, columns.len(), "", values).await?;
     let mut records = Vec::with_capacity(found.len());
     for row in &found {

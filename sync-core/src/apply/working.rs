@@ -101,7 +101,8 @@ impl WorkingSet {
         let mut objects = ledger::by_records(write.db, &write.names, head.library, id, &records).await?;
         let mut table_rows = match &binding {
             Some(binding) => {
-                let shown = objects.iter().filter(|(_, loaded)| loaded.object.shown).map(|(record, _)| record);
+                let shown =
+                    objects.iter().filter(|(_, loaded)| loaded.object.shown).map(|(record, _)| record);
                 rows::by_record(write.db, binding, shown).await?
             }
             None => HashMap::new(),
@@ -164,7 +165,10 @@ fn working(
         show: before.as_ref().is_some_and(|object| object.shown && object.is_alive()),
         before,
         row: row.and_then(Result::ok),
-        old_keys: binding.as_deref().map(|binding| unique::keys(binding, record, &object)).unwrap_or_default(),
+        old_keys: binding
+            .as_deref()
+            .map(|binding| unique::keys(binding, record, &object))
+            .unwrap_or_default(),
         binding,
         object,
         digest,

@@ -61,12 +61,14 @@ pub(crate) async fn absorb(
         }
         let Some(Loaded { id, mut object }) = object else { continue };
         let before = object.digest(binding.name(), &noted.record);
-        let image = images.get(&(binding.model, noted.record.clone())).and_then(|image| image.as_deref().ok());
+        let image =
+            images.get(&(binding.model, noted.record.clone())).and_then(|image| image.as_deref().ok());
         let kept = match difference {
             Difference::Edit(columns) => {
                 let mut kept = true;
                 for column in columns {
-                    kept &= shadow(write, binding, &noted.record, &mut object, image, column, hashes[column]).await?;
+                    kept &= shadow(write, binding, &noted.record, &mut object, image, column, hashes[column])
+                        .await?;
                 }
                 kept
             }
@@ -138,7 +140,8 @@ async fn keep(
     column: usize,
 ) -> Result<bool, CaptureError> {
     let wire = &binding.spec().columns[column].wire;
-    let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire && cell.payload.is_none()) else {
+    let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire && cell.payload.is_none())
+    else {
         return Ok(true);
     };
     let from_image = image.map(|row| row[column].clone()).filter(|value| value.hash64() == cell.hash);
@@ -167,7 +170,8 @@ async fn logged_value(
         sql::all(write.db, statement, [version.as_bytes().to_vec().into()]).await?
     };
     for row in &rows {
-        let change = Change::decode(&sql::column::<Vec<u8>>(row, 0)?).map_err(crate::ledger::LedgerError::from)?;
+        let change =
+            Change::decode(&sql::column::<Vec<u8>>(row, 0)?).map_err(crate::ledger::LedgerError::from)?;
         let cell = change.cells.into_iter().find(|cell| cell.column == column && cell.version == version);
         if let Some(cell) = cell {
             return Ok(Some(cell.value));

@@ -24,4 +24,6 @@ pub(crate) use commit::{Commit, Committed, Entry, ObjectWrite};
 pub(crate) use head::{Floor, Head, Identity};
 pub(crate) use objects::{Loaded, by_records};
 pub(crate) use origins::{device_of, head_of, vector};
-pub(crate) use pages::{FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, assemble, feed_page, hash_at, log_page, served_end};
+pub(crate) use pages::{
+    FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, assemble, feed_page, hash_at, log_page, served_end,
+};
