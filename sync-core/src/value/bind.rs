@@ -155,6 +155,8 @@ pub fn as_stored(backend: DatabaseBackend, kind: ColumnKind, value: &SyncValue) 
             let kept = if kind == ColumnKind::F32 { f64::from(*number as f32) } else { *number };
             match backend {
                 DatabaseBackend::Sqlite if kept.is_nan() => Some(SyncValue::Null),
+                // A whole number in a REAL column is kept as an integer, which has no negative zero.
+                DatabaseBackend::Sqlite if kept == 0.0 => Some(SyncValue::F64(0.0)),
                 _ => Some(SyncValue::F64(kept)),
             }
         }

@@ -151,3 +151,8 @@ impl fmt::Display for SyncValue {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod database_tests;
+#[cfg(test)]
+pub(crate) use tests::any_value;
