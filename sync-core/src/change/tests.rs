@@ -203,7 +203,8 @@ fn the_newest_stamp_is_found_wherever_it_stands() {
 #[test]
 fn changes_that_contradict_themselves_are_refused() {
     let newer = stamp(MS + 99, 0, 2);
-    let cases: [(&str, Box<dyn Fn(&mut Change)>); 13] = [
+    type Spoil = Box<dyn Fn(&mut Change)>;
+    let cases: [(&str, Spoil); 13] = [
         ("previous", Box::new(|change| change.previous = Some(change.id))),
         ("previous", Box::new(move |change| change.previous = Some(newer))),
         ("txn", Box::new(move |change| change.txn = newer)),

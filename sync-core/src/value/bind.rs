@@ -162,7 +162,10 @@ pub fn as_stored(backend: DatabaseBackend, kind: ColumnKind, value: &SyncValue) 
         }
         (ColumnKind::Decimal | ColumnKind::BigDecimal, SyncValue::Decimal(text)) => match backend {
             // The column has REAL affinity.
-            DatabaseBackend::Sqlite => text.parse().ok().and_then(decimal::from_f64).map(SyncValue::Decimal),
+            DatabaseBackend::Sqlite => decimal::normalise(text)
+                .and_then(|text| decimal::to_sqlite_real(&text))
+                .and_then(decimal::from_f64)
+                .map(SyncValue::Decimal),
             _ => decimal::normalise(text).map(SyncValue::Decimal),
         },
         (_, SyncValue::Time(text)) => Shape::of(kind).and_then(|shape| {
