@@ -101,6 +101,27 @@ async fn a_model_is_made_from_its_values() {
     }
 }
 
+#[test]
+fn a_field_of_a_database_enum_is_made_from_its_text() {
+    use sea_orm::sea_query::{ArrayType, ValueType};
+
+    #[derive(Clone, Debug, PartialEq, EnumIter, DeriveActiveEnum)]
+    #[sea_orm(rs_type = "Enum", db_type = "Enum", enum_name = "tea")]
+    enum Tea {
+        #[sea_orm(string_value = "EverydayTea")]
+        EverydayTea,
+    }
+
+    let ArrayType::Enum(name) = Tea::array_type() else { panic!("a database enum") };
+    let value = from_database(&Tea::EverydayTea.into()).unwrap();
+    assert_eq!(value, SyncValue::Text("EverydayTea".into()));
+    assert_eq!(ColumnKind::from_array_type(&Tea::array_type()), Some(ColumnKind::Text));
+    let made = <Tea as ValueType>::try_from(to_enum_field(&name, &value).unwrap());
+    assert_eq!(made.unwrap(), Tea::EverydayTea);
+    let unknown = to_enum_field(&name, &SyncValue::Text("GreenTea".into())).unwrap();
+    assert!(<Tea as ValueType>::try_from(unknown).is_err());
+}
+
 /// Writes `value` into a column of this type and reads it.
 async fn stored_in(column: &str, kind: ColumnKind, value: &SyncValue) -> Result<SyncValue, Unreadable> {
     let bound = to_database(kind, value).unwrap();
