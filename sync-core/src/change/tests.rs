@@ -276,3 +276,35 @@ fn doubled_and_disordered_cells_are_refused() {
         assert_eq!(Change::decode(&wrong), Err(DecodeError::NotCanonical("the order of the cells")));
     }
 }
+
+/// What is left out when it has its usual value may not be spelled out, nor may a stamp that is near the id.
+#[test]
+fn a_change_has_one_form() {
+    let mut change = edit();
+    (change.previous, change.txn, change.more) = (None, change.id, false);
+    (change.generation, change.born) = (1, change.id);
+    change.context = Clock::new();
+    change.cells.clear();
+    let bytes = change.encode().into_bytes();
+    let (front, back) = bytes.split_at(1 + 19 + 12);
+    let device = [&[0xc4, 16][..], change.device.as_bytes()].concat();
+    let near = [&[0xc4, 16][..], stamp(MS, 8, 1).as_bytes()].concat();
+    let with = |middle: &[u8], end: &[u8]| {
+        let mut bytes = [front, middle, back, end].concat();
+        bytes[0] += 1;
+        Change::decode(&bytes)
+    };
+    assert!(with(&[2, 1], &[]).is_ok(), "the frame of this test is right");
+    for (key, value) in [(2, &near[..]), (3, &[0]), (3, &near), (4, &[0xc2]), (5, &[0])] {
+        let answer = with(&[&[key], value].concat(), &[]);
+        assert!(matches!(answer, Err(DecodeError::NotCanonical(_))), "{key}: {answer:?}");
+    }
+    for (key, value) in [(8, &[1][..]), (9, &[0]), (9, &near), (10, &[0x90]), (11, &[0x90])] {
+        let answer = with(&[], &[&[key], value].concat());
+        assert!(matches!(answer, Err(DecodeError::NotCanonical(_))), "{key}: {answer:?}");
+    }
+    let long_device = [&bytes[..1 + 19], &[1], &device, back].concat();
+    assert_eq!(Change::decode(&long_device), Err(DecodeError::NotCanonical("device")));
+    let disordered = with(&[4, 0xc3], &[4, 0xc3]);
+    assert!(disordered.is_err(), "{disordered:?}");
+}

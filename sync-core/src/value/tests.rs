@@ -168,6 +168,26 @@ fn other_forms_of_a_value_are_refused() {
     assert!(decode_key(&[]).is_err(), "a key has a part");
 }
 
+/// A length in more bytes than it needs, for each marker that has one.
+#[test]
+fn lengths_have_one_form() {
+    let wide = [(0xd9, 1, 31), (0xda, 2, 255), (0xdb, 4, 65_535), (0xc5, 2, 255), (0xc6, 4, 65_535)];
+    for (marker, size, longest) in wide {
+        let text = |length: usize| {
+            let head = (length as u32).to_be_bytes();
+            [&[marker], &head[4 - size..], &vec![b'a'; length]].concat()
+        };
+        assert_eq!(SyncValue::decode(&text(longest)), Err(DecodeError::NotCanonical("a number or length")));
+        assert!(SyncValue::decode(&text(longest + 1)).is_ok(), "{marker:#x}");
+    }
+    for (marker, size, length) in [(0xc7, 1, 16_usize), (0xc8, 2, 255), (0xc9, 4, 65_535)] {
+        let head = (length as u32).to_be_bytes();
+        let digits = vec![b'1'; length];
+        let bytes = [&[marker], &head[4 - size..], &[4], &digits].concat();
+        assert!(matches!(SyncValue::decode(&bytes), Err(DecodeError::NotCanonical(_))), "{marker:#x}");
+    }
+}
+
 #[test]
 fn floats_and_json_are_equal_by_meaning_of_their_bytes() {
     assert_eq!(SyncValue::F64(f64::NAN), SyncValue::F64(-f64::NAN));
