@@ -35,7 +35,7 @@ pub use store::{BindError, StoreError, install_statements, sqlite, uninstall_sta
 pub use sync_derive::{Syncable, behavior};
 pub use value::{
     ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,
-    from_database, read_sqlite, to_database, to_field,
+    from_database, read_sqlite, to_database, to_enum_field, to_field,
 };
 pub use vector::{Clock, Vector};
 
