@@ -143,3 +143,8 @@ impl fmt::Display for Seq {
         fmt::Display::fmt(&self.0, f)
     }
 }
+
+/// 32 bytes of BLAKE3: a head of a chain, a digest of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateHash(#[serde(with = "serde_bytes")] pub [u8; 32]);

@@ -12,7 +12,7 @@ pub mod stamp;
 mod value;
 mod vector;
 
-pub use change::{Cell, Change, ChangeKind, Tag};
+pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MAX_ID, MergeError, ModelError, ModelOf, ModelSpec,
@@ -24,7 +24,10 @@ pub use peer::{
 };
 pub use stamp::Stamp;
 pub use sync_derive::{Syncable, behavior};
-pub use value::{ColumnKind, SyncValue, ValueError};
+pub use value::{
+    ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,
+    from_database, read_sqlite, to_database, to_field,
+};
 pub use vector::{Clock, Vector};
 
 /// What the derive and the macros name; no part of the API.

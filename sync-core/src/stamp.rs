@@ -89,6 +89,16 @@ impl Stamp {
         Node::from_tail(self.as_bytes())
     }
 
+    /// Milliseconds and counter as one number of 66 bits, which grows from stamp to stamp of one device.
+    pub(crate) fn prefix(&self) -> u128 {
+        u128::from(self.ms()) << COUNTER_BITS | u128::from(self.counter())
+    }
+
+    /// The stamp of this [`prefix`](Self::prefix) and node.
+    pub(crate) fn from_prefix(prefix: u128, node: Node) -> Self {
+        Self::new((prefix >> COUNTER_BITS) as u64, prefix as u32 & COUNTER_MAX, node)
+    }
+
     /// True for [`Stamp::NIL`].
     pub fn is_nil(&self) -> bool {
         self.0.is_nil()

@@ -34,10 +34,11 @@ async fn database<E: EntityTrait>(entity: E) -> DatabaseConnection {
 async fn first() {
     let db = database(volume::Entity).await;
     let queue = hooks::subscribe(["volume".into()], 8, std::sync::Arc::new(sync_core::runtime::SystemClock));
-    let model = volume::ActiveModel { name: Set("Photos".into()), mount_point: Set(None), ..Default::default() }
-        .insert(&db)
-        .await
-        .unwrap();
+    let model =
+        volume::ActiveModel { name: Set("Photos".into()), mount_point: Set(None), ..Default::default() }
+            .insert(&db)
+            .await
+            .unwrap();
     assert_eq!(model.id.get_version_num(), 7);
     model.delete(&db).await.unwrap();
     println!("{:?}", queue.drain());

@@ -4,18 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::{
-    ids::{DeviceId, LibraryId, LogId, Seq},
+    ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
     stamp::Stamp,
     vector::Vector,
 };
 
 /// The version of the protocol; two peers speak only if theirs are equal.
 pub const PROTOCOL: u32 = 1;
-
-/// 32 bytes of BLAKE3: a head of a chain, a digest of a change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StateHash(#[serde(with = "serde_bytes")] pub [u8; 32]);
 
 /// Who is speaking, and what it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

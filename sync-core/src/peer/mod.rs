@@ -12,10 +12,11 @@ pub use error::PeerError;
 use futures_util::stream::BoxStream;
 pub use message::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PullRequest, PullResponse,
-    PushRequest, PushResponse, Refused, StateHash,
+    PushRequest, PushResponse, Refused,
 };
 
 use crate::ids::LibraryId;
+pub use crate::ids::StateHash;
 
 /// Anything that can be pulled from and pushed to: an engine in this process, or the client of one elsewhere.
 ///

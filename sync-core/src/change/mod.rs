@@ -3,6 +3,12 @@
 //! A snapshot row is a change whose cells have many versions, so there is one wire type and one join for every
 //! way a change can come.
 
+mod decode;
+mod encode;
+
+pub use decode::Header;
+pub use encode::EncodedChange;
+
 use crate::{
     ids::{DeviceId, Name, RecordId},
     stamp::Stamp,
@@ -45,7 +51,7 @@ impl Tag {
 }
 
 /// One column's value with the stamp that wrote it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// The column's name on the wire.
     pub column: Name,
@@ -59,7 +65,7 @@ pub struct Cell {
 
 /// See the [module](self). The library is not part of it: it is that of the log or session it stands in, and
 /// the [digest](crate::change::EncodedChange::digest) binds it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The change's id and time.
     pub id: Stamp,
@@ -86,3 +92,32 @@ pub struct Change {
     /// The columns written, by name in byte order.
     pub cells: Vec<Cell>,
 }
+
+impl Change {
+    /// The largest stamp in it, wherever it stands: what is compared with the wall clock.
+    pub fn newest_stamp(&self) -> Stamp {
+        let versions = self.cells.iter().map(|cell| cell.version);
+        let envelope =
+            [self.id, self.txn, self.born, self.context.newest(), self.previous.unwrap_or(Stamp::NIL)];
+        versions.chain(envelope).max().unwrap_or(self.id)
+    }
+}
+
+/// The keys of a change's fields in its bytes. A later version may add some; the numbers of these stay.
+mod key {
+    pub(super) const ID: u64 = 0;
+    pub(super) const DEVICE: u64 = 1;
+    pub(super) const PREVIOUS: u64 = 2;
+    pub(super) const TXN: u64 = 3;
+    pub(super) const MORE: u64 = 4;
+    pub(super) const KIND: u64 = 5;
+    pub(super) const MODEL: u64 = 6;
+    pub(super) const RECORD: u64 = 7;
+    pub(super) const GENERATION: u64 = 8;
+    pub(super) const BORN: u64 = 9;
+    pub(super) const CONTEXT: u64 = 10;
+    pub(super) const CELLS: u64 = 11;
+}
+
+#[cfg(test)]
+mod tests;
