@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::entities::{order, thing};
 
 fn thing() -> Arc<dyn Adapter> {
-    Registration::of::<thing::ActiveModel>().adapter().unwrap()
+    Registration::of::<thing::ActiveModel>().adapter().expect("`thing` can sync")
 }
 
 /// A row of `thing`, in the order of its columns.
@@ -29,7 +29,7 @@ fn row(title: &str, r#type: &str) -> Vec<SyncValue> {
 }
 
 fn column(adapter: &dyn Adapter, name: &str) -> usize {
-    adapter.spec().columns.iter().position(|column| column.name == name).unwrap()
+    adapter.spec().columns.iter().position(|column| column.name == name).expect("a column of the entity")
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn listen(model: &str, capacity: usize) -> HookQueue {
 }
 
 async fn database() -> DatabaseConnection {
-    let db = Database::connect("sqlite::memory:").await.unwrap();
+    let db = Database::connect("sqlite::memory:").await.expect("a database in memory");
     let schema = Schema::new(db.get_database_backend());
     let tables = [
         schema.create_table_from_entity(order::Entity),
@@ -36,7 +36,7 @@ async fn database() -> DatabaseConnection {
         schema.create_table_from_entity(manual::Entity),
     ];
     for table in &tables {
-        db.execute(table).await.unwrap();
+        db.execute(table).await.expect("a new table");
     }
     db
 }

@@ -1,7 +1,9 @@
 //! The models of a program, and those that an engine refuses at start.
 
 use sea_orm::entity::prelude::*;
-use sync_core::{ColumnRule, ModelError, Registration, Rules, Syncable, adapters, registered};
+use sync_core::{
+    ColumnRule, ModelError, Registration, Role, Rules, SyncValue, Syncable, adapters, registered,
+};
 
 use crate::entities::{line, order, thing};
 
@@ -69,8 +71,68 @@ entity!(wrong_fill, "wrong_fill", Uuid, {
     }
 });
 
+/// SeaORM's compact form takes no `Option` for a key; the expanded form does not look.
+mod unnamed {
+    use super::*;
+
+    #[derive(Copy, Clone, Default, Debug, DeriveEntity)]
+    pub(crate) struct Entity;
+
+    impl EntityName for Entity {
+        fn table_name(&self) -> &'static str {
+            "unnamed"
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveModel, DeriveActiveModel)]
+    pub(crate) struct Model {
+        pub id: Option<Uuid>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveColumn)]
+    pub(crate) enum Column {
+        Id,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DerivePrimaryKey)]
+    pub(crate) enum PrimaryKey {
+        Id,
+    }
+
+    impl PrimaryKeyTrait for PrimaryKey {
+        type ValueType = Uuid;
+
+        fn auto_increment() -> bool {
+            false
+        }
+    }
+
+    impl ColumnTrait for Column {
+        type EntityName = Entity;
+
+        fn def(&self) -> ColumnDef {
+            ColumnType::Uuid.def()
+        }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter)]
+    pub(crate) enum Relation {}
+
+    impl RelationTrait for Relation {
+        fn def(&self) -> RelationDef {
+            match *self {}
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Syncable for ActiveModel {
+        const SYNC_ID: &'static str = "unnamed";
+    }
+}
+
 fn refused<A: Syncable>() -> ModelError {
-    adapters([Registration::of::<A>()]).unwrap_err()
+    adapters([Registration::of::<A>()]).expect_err("it cannot sync")
 }
 
 #[test]
@@ -98,6 +160,29 @@ fn a_key_that_the_database_counts_up_is_refused_behind_a_newtype() {
     let error = refused::<counted::ActiveModel>();
     assert!(matches!(&error, ModelError::AutoIncrementKey { column, .. } if column == "id"), "{error}");
     assert!(error.to_string().contains("make it a `Uuid`"));
+}
+
+#[test]
+fn a_key_that_may_be_null_is_refused() {
+    let error = refused::<unnamed::ActiveModel>();
+    assert!(matches!(&error, ModelError::NullableKey { column, .. } if column == "id"), "{error}");
+}
+
+#[test]
+fn a_model_written_by_hand_is_asked_unless_it_says_that_there_is_nothing_to_ask() {
+    let asked = Registration::of::<same_id::ActiveModel>().adapter().unwrap();
+    assert!(asked.spec().has_merge && asked.spec().has_should_sync);
+    assert_eq!(
+        asked.spec().columns.iter().map(|column| column.role).collect::<Vec<_>>(),
+        [Role::Key, Role::Synced, Role::Synced]
+    );
+    let (local, remote) = (row("a"), row("b"));
+    assert_eq!(asked.merge(&local, &remote).unwrap(), remote);
+    assert!(asked.should_sync(&local));
+}
+
+fn row(name: &str) -> Vec<SyncValue> {
+    vec![SyncValue::Uuid(Uuid::nil()), SyncValue::Text(name.into()), SyncValue::I64(1)]
 }
 
 #[test]
