@@ -5,15 +5,20 @@ extern crate self as sync_core;
 
 mod change;
 mod ids;
+mod ledger;
+mod capture;
+pub mod merge;
 mod model;
 mod peer;
 pub mod runtime;
 pub mod stamp;
+mod store;
 mod value;
 mod vector;
 
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
+pub use ledger::LedgerError;
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MAX_ID, MergeError, ModelError, ModelOf, ModelSpec,
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
@@ -23,6 +28,7 @@ pub use peer::{
     PullResponse, PushRequest, PushResponse, Refused, StateHash,
 };
 pub use stamp::Stamp;
+pub use store::{BindError, StoreError, install_statements, sqlite, uninstall_statements};
 pub use sync_derive::{Syncable, behavior};
 pub use value::{
     ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,

@@ -74,13 +74,16 @@ pub enum Entry {
 pub struct PullResponse {
     /// The incarnation of the log.
     pub log_id: LogId,
+    /// The position after which the entries begin: the request's `from_seq`, or later where the log no longer
+    /// holds what stood between and the request's `have` covers it.
+    pub base_seq: Seq,
     /// The entries, oldest first, without a gap.
     pub entries: Vec<Entry>,
     /// The position after the last entry: where to go on.
     pub next_seq: Seq,
     /// The end of the log.
     pub latest_seq: Seq,
-    /// The head of the chain at the request's `from_seq`.
+    /// The head of the chain at `base_seq`.
     pub base_hash: StateHash,
     /// The head of the chain at `next_seq`.
     pub state_hash: StateHash,

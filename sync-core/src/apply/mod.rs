@@ -1,0 +1,26 @@
+//! Apply: what others wrote is joined into the objects, then their rows follow.
+//!
+//! Invariant: joining never fails and never waits; only a row can wait. A row is written exactly if its object is
+//! alive, no older object holds one of its unique keys, and its parents' rows are written. What keeps it out is
+//! listed with a reason, and looked at again when the reason may have ended.
+//!
+//! * `group` one group of changes: join, decide, write
+//! * `working` the records of a group while they change
+//! * `unique` which record of several with one unique key is shown
+//! * `foreign` whose parents are there, whose children must step back
+//! * `rows` the statements that bring a table in line
+//! * `pending` what waits, and why
+
+mod error;
+mod foreign;
+mod group;
+mod pending;
+mod rows;
+mod unique;
+mod working;
+
+pub use error::ApplyError;
+pub use pending::PendingReason;
+
+pub(crate) use group::{Applied, Incoming, Origin, RemoteChange, apply_group, settle};
+pub(crate) use pending::{PendingRecord, list as pending_records};

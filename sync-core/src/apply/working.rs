@@ -1,0 +1,150 @@
+//! The records of a group while they change: object, row, and what is to become of the row.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{ApplyError, pending::Wait};
+use crate::{
+    ids::{Name, RecordId},
+    ledger::{self, Head, LedgerError, Loaded, assemble},
+    merge::{Digest, Object, StoredObject},
+    store::{Binding, Bindings, NameKind, Write, rows},
+    value::SyncValue,
+};
+
+/// A record, by its model's integer.
+pub(crate) type Key = (i64, RecordId);
+
+/// A record of a group.
+#[derive(Debug)]
+pub(crate) struct Working {
+    pub(crate) model: Name,
+    pub(crate) binding: Option<Arc<Binding>>,
+    /// Its place in `sync_objects`; new records get one when they are first needed.
+    pub(crate) id: Option<i64>,
+    /// The object as it was, to compare with.
+    pub(crate) before: Option<StoredObject>,
+    /// The object as it is now, complete with values.
+    pub(crate) object: Object,
+    /// The row as it is in the table now; all columns of the spec.
+    pub(crate) row: Option<Vec<SyncValue>>,
+    /// What the object added to the digest before.
+    pub(crate) digest: Digest,
+    /// True if the object or what is to be done with its row is another than before.
+    pub(crate) touched: bool,
+    /// True if a column's value, the generation or the birth changed.
+    pub(crate) changed: bool,
+    /// Why there is to be no row, or none that holds all of the object.
+    pub(crate) wait: Option<Wait>,
+    /// True if the row is to be there. Decided by `unique` and `foreign`.
+    pub(crate) show: bool,
+    /// Columns, by index into the spec, that keep what the row holds although the object says otherwise.
+    pub(crate) withheld: Vec<usize>,
+    /// Columns to be `NULL` in the row only, because a deleted parent says so.
+    pub(crate) nulled: Vec<usize>,
+}
+
+impl Working {
+    /// True if the row was there before.
+    pub(crate) fn was_shown(&self) -> bool {
+        self.before.as_ref().is_some_and(|object| object.shown && object.is_alive())
+    }
+
+    /// The value that the object has for the column with this index of the spec; `None` if it has no cell.
+    pub(crate) fn value(&self, column: usize) -> Option<&SyncValue> {
+        let binding = self.binding.as_ref()?;
+        self.object.cell(&binding.spec().columns[column].wire).map(|cell| &cell.value)
+    }
+}
+
+/// The records of a group.
+#[derive(Debug, Default)]
+pub(crate) struct WorkingSet {
+    pub(crate) records: HashMap<Key, Working>,
+}
+
+impl WorkingSet {
+    /// Loads those of `records` that are not here yet: objects and the rows of those that are shown.
+    pub(crate) async fn load(
+        &mut self,
+        write: &mut Write<'_>,
+        bindings: &Bindings,
+        head: &Head,
+        model: &Name,
+        records: impl IntoIterator<Item = RecordId>,
+    ) -> Result<(), ApplyError> {
+        let id = write.names.intern(write.db, NameKind::Model, model.as_bytes()).await?;
+        let mut records: Vec<RecordId> =
+            records.into_iter().filter(|record| !self.records.contains_key(&(id, record.clone()))).collect();
+        records.sort_unstable();
+        records.dedup();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let binding = bindings.by_model(id).cloned();
+        let mut objects = ledger::by_records(write.db, &write.names, head.library, id, &records).await?;
+        let mut table_rows = match &binding {
+            Some(binding) => {
+                let shown = objects.iter().filter(|(_, loaded)| loaded.object.shown).map(|(record, _)| record);
+                rows::by_record(write.db, binding, shown).await?
+            }
+            None => HashMap::new(),
+        };
+        for record in records {
+            let loaded = objects.remove(&record);
+            let row = table_rows.remove(&record);
+            let working = working(model, binding.clone(), &record, loaded, row)?;
+            self.records.insert((id, record), working);
+        }
+        Ok(())
+    }
+
+    /// The record of the model `model`.
+    pub(crate) fn get(&self, key: &Key) -> Option<&Working> {
+        self.records.get(key)
+    }
+
+    /// The keys of the records for which `wanted` holds, in one order on every replica.
+    pub(crate) fn keys(&self, wanted: impl Fn(&Working) -> bool) -> Vec<Key> {
+        let mut keys: Vec<Key> =
+            self.records.iter().filter(|(_, working)| wanted(working)).map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+fn working(
+    model: &Name,
+    binding: Option<Arc<Binding>>,
+    record: &RecordId,
+    loaded: Option<Loaded>,
+    row: Option<rows::RowState>,
+) -> Result<Working, ApplyError> {
+    let (id, before) = match loaded {
+        Some(Loaded { id, object }) => (Some(id), Some(object)),
+        None => (None, None),
+    };
+    let digest = before.as_ref().map_or_else(Digest::default, |object| object.digest(model, record));
+    let object = match before.clone() {
+        Some(stored) => assemble(stored, binding.as_deref(), row.as_ref())?.ok_or_else(|| {
+            LedgerError::Corrupt(format!(
+                "the row of {model} {record} is not what its object says, and no guard noted it: run `reconcile`"
+            ))
+        })?,
+        None => Object::default(),
+    };
+    Ok(Working {
+        model: model.clone(),
+        binding,
+        id,
+        show: before.as_ref().is_some_and(|object| object.shown && object.is_alive()),
+        before,
+        object,
+        row: row.and_then(Result::ok),
+        digest,
+        touched: false,
+        changed: false,
+        wait: None,
+        withheld: Vec::new(),
+        nulled: Vec::new(),
+    })
+}

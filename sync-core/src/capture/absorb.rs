@@ -1,0 +1,167 @@
+//! Writes that are taken as known instead of logged: shadows learn what the rows hold.
+//!
+//! Invariant: the author's value of a cell is not lost with the row that held it. It is read from an image of the
+//! row from before the write, or from the log, and kept beside the object.
+
+use std::collections::HashMap;
+
+use super::{
+    CaptureError,
+    diff::Difference,
+    flusher::{Draft, Flushed, drafts},
+    notes,
+};
+use crate::{
+    change::Change,
+    ids::RecordId,
+    ledger::{Commit, Head, Loaded, ObjectWrite},
+    merge::StoredObject,
+    stamp::Stamp,
+    store::{Binding, Bindings, Write, rows::RowState, sql},
+    value::{SyncValue, ValueHash},
+};
+
+/// Rows as they were before a write, by model and record.
+pub(crate) type Images = HashMap<(i64, RecordId), RowState>;
+
+/// The records whose rows say something else than their objects now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Absorbed {
+    pub(crate) records: Vec<(i64, RecordId)>,
+}
+
+/// Takes everything dirty as known. A row without an object stays unknown: its first logged change carries all of
+/// it. A record whose row is gone is pending until another device writes it.
+pub(crate) async fn absorb(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    images: &Images,
+) -> Result<Absorbed, CaptureError> {
+    let mut absorbed = Absorbed::default();
+    let Some(span) = notes::span(write.db, bindings, None).await? else { return Ok(absorbed) };
+    let mut commit = Commit::default();
+    for draft in drafts(write, bindings, head, span, &mut Flushed::default()).await? {
+        let Draft { binding, noted, hashes, object, difference, .. } = draft;
+        let Some(Loaded { id, mut object }) = object else { continue };
+        let before = object.digest(binding.name(), &noted.record);
+        let image = images.get(&(binding.model, noted.record.clone())).and_then(|image| image.as_deref().ok());
+        match difference {
+            Difference::Edit(columns) => {
+                for column in columns {
+                    shadow(write, binding, &noted.record, &mut object, image, column, hashes[column]).await?;
+                }
+            }
+            Difference::Delete => {
+                for column in binding.travelling().collect::<Vec<_>>() {
+                    keep(write, binding, &noted.record, &mut object, image, column).await?;
+                }
+                object.shown = false;
+                mark_absent(write, head, binding, &noted.record).await?;
+            }
+            Difference::Insert | Difference::None => continue,
+        }
+        absorbed.records.push((binding.model, noted.record.clone()));
+        let (model, record) = (binding.name().clone(), noted.record);
+        commit.objects.push(ObjectWrite { id: Some(id), model, record, object, before });
+    }
+    commit.write(write, head).await?;
+    notes::clear(write.db, bindings, span).await?;
+    Ok(absorbed)
+}
+
+/// The row's column holds something of its own from now on.
+async fn shadow(
+    write: &Write<'_>,
+    binding: &Binding,
+    record: &RecordId,
+    object: &mut StoredObject,
+    image: Option<&[SyncValue]>,
+    column: usize,
+    hash: ValueHash,
+) -> Result<(), CaptureError> {
+    keep(write, binding, record, object, image, column).await?;
+    let wire = &binding.spec().columns[column].wire;
+    if let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire) {
+        cell.shadow = (cell.hash != hash).then_some(hash);
+        if cell.shadow.is_none() {
+            cell.payload = None;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the author's value of a cell beside the object.
+async fn keep(
+    write: &Write<'_>,
+    binding: &Binding,
+    record: &RecordId,
+    object: &mut StoredObject,
+    image: Option<&[SyncValue]>,
+    column: usize,
+) -> Result<(), CaptureError> {
+    let wire = &binding.spec().columns[column].wire;
+    let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire && cell.payload.is_none()) else {
+        return Ok(());
+    };
+    let from_image = image.map(|row| row[column].clone()).filter(|value| value.hash64() == cell.hash);
+    let value = match from_image {
+        Some(value) => Some(value),
+        None => logged_value(write, binding.model, record, cell.version, wire).await?,
+    };
+    match value {
+        Some(value) => cell.payload = Some(value),
+        None => {
+            return Err(crate::ledger::LedgerError::Corrupt(format!(
+                "the value of {}.{wire} of {record} was overwritten without sync and is in no log",
+                binding.name()
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The value that `version` wrote into a column, from the log.
+async fn logged_value(
+    write: &Write<'_>,
+    model: i64,
+    record: &RecordId,
+    version: Stamp,
+    column: &str,
+) -> Result<Option<SyncValue>, CaptureError> {
+    let record_bytes = record.as_bytes().to_vec();
+    let rows = if version.is_nil() {
+        let statement = "SELECT data FROM sync_log WHERE model = ? AND record = ? AND data IS NOT NULL";
+        sql::all(write.db, statement, [model.into(), record_bytes.into()]).await?
+    } else {
+        let statement = "SELECT data FROM sync_log WHERE change_id = ? AND data IS NOT NULL";
+        sql::all(write.db, statement, [version.as_bytes().to_vec().into()]).await?
+    };
+    for row in &rows {
+        let change = Change::decode(&sql::column::<Vec<u8>>(row, 0)?).map_err(crate::ledger::LedgerError::from)?;
+        let cell = change.cells.into_iter().find(|cell| cell.column == column && cell.version == version);
+        if let Some(cell) = cell {
+            return Ok(Some(cell.value));
+        }
+    }
+    Ok(None)
+}
+
+async fn mark_absent(
+    write: &Write<'_>,
+    head: &Head,
+    binding: &Binding,
+    record: &RecordId,
+) -> Result<(), CaptureError> {
+    let now = i64::try_from(head.clock.last().ms()).unwrap_or(i64::MAX);
+    sql::execute(
+        write.db,
+        "INSERT INTO sync_pending (library, model, record, reason, detail, attempts, since) \
+         VALUES (?, ?, ?, 'absorbed', 'the row was deleted here without sync', 0, ?) \
+         ON CONFLICT (library, model, record) DO UPDATE SET reason = excluded.reason, detail = excluded.detail",
+        [head.library.into(), binding.model.into(), record.as_bytes().to_vec().into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}

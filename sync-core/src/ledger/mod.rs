@@ -1,0 +1,28 @@
+//! The ledger: objects, log, chain, digest and vector, written only here and only together.
+//!
+//! Invariant: whatever is in the log is in the objects, the chain, the digest and the vector, because one
+//! transaction put it into all of them. `capture` and `apply` say what happened; nobody else writes.
+//!
+//! * `head` where a library stands: last stamp, end of the log, chain, digest
+//! * `chain` the hash that confirms what two replicas agree on
+//! * `objects` stored objects, by record
+//! * `commit` the one writer
+//! * `pages` the log and the state feed, a page at a time
+//! * `retention` what the log no longer holds
+
+mod chain;
+mod commit;
+mod error;
+mod head;
+mod objects;
+mod origins;
+mod pages;
+
+pub use error::LedgerError;
+
+pub(crate) use chain::extend;
+pub(crate) use commit::{Commit, Committed, Entry, ObjectWrite};
+pub(crate) use head::{Floor, Head, Identity};
+pub(crate) use objects::{Loaded, by_records};
+pub(crate) use origins::{head_of, vector};
+pub(crate) use pages::{FeedPage, FeedStart, LogPage, feed_page, log_page};

@@ -1,0 +1,36 @@
+//! Merging: what a replica knows of a record, and how it learns more.
+//!
+//! Invariant: [`join()`] is pure, commutative, associative and idempotent on whole objects, clock included. It
+//! reads no clock, no row and no model: each cell carries the rule by which it merges. So replicas that joined
+//! the same set of changes have equal objects, in whatever order and however often the changes came.
+//!
+//! * `cell` which of two values of one column stays
+//! * `object` what is known of a record, complete with values
+//! * `join` an object learns a change
+//! * `conflict` what was lost in a join, and to what
+//! * `digest` one number for all alive objects of a library
+//! * `stored`, `pack` an object as it lies beside its row, and its bytes
+
+mod cell;
+mod conflict;
+mod digest;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod histories;
+mod join;
+#[cfg(test)]
+mod laws;
+mod object;
+mod pack;
+#[cfg(test)]
+mod sample;
+mod stored;
+
+pub use cell::ObjectCell;
+pub use conflict::{Conflict, ConflictReason, FieldConflict, Side};
+pub use digest::{Digest, contribution};
+pub use join::{Changed, Joined, join};
+pub use object::{Object, merge_objects};
+pub use pack::{ColumnIds, Corrupt, NotInterned};
+pub use stored::{Held, MissingValue, StoredCell, StoredObject};

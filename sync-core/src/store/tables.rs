@@ -1,0 +1,79 @@
+//! The `sync_*` tables: how they are made, and how they go.
+
+/// The format of the tables. A program opens this one and older ones.
+pub(crate) const FORMAT: u64 = 1;
+
+/// How many columns a primary key may have: a guard notes each in a column of its own.
+pub(crate) const MAX_KEY_COLUMNS: usize = 4;
+
+/// The columns of `sync_dirty` that hold the parts of a key, in order.
+pub(crate) const KEY_COLUMNS: [&str; MAX_KEY_COLUMNS] = ["record", "record_2", "record_3", "record_4"];
+
+/// The statements that make the tables and the view, each of which does nothing where its work is done.
+///
+/// The engine runs them when it starts; `sync-migration` wraps them for a host's own migrator. Either may come
+/// first.
+pub fn install_statements() -> &'static [&'static str] {
+    &[
+        // What there is one of: the format, this device, the log, the heads of the libraries.
+        "CREATE TABLE IF NOT EXISTS sync_metadata (key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
+        // Small integers for what is long and repeated. kind: 1 library, 2 device, 3 model, 4 column.
+        "CREATE TABLE IF NOT EXISTS sync_names (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name BLOB NOT NULL, \
+         UNIQUE (kind, name))",
+        // What guards note. The key's parts have no type: they are kept as the table keeps them. No constraint but
+        // the row's own id: a conflict clause of the statement that fired the guard would reach it.
+        "CREATE TABLE IF NOT EXISTS sync_dirty (id INTEGER PRIMARY KEY, model INTEGER, at INTEGER, record, record_2, \
+         record_3, record_4)",
+        // The log. `data` is the change as its author encoded it; the columns beside it are what is looked for.
+        // ahead = 1: merged beyond a gap in its author's chain. `chain` stands on the last entry of a commit.
+        "CREATE TABLE IF NOT EXISTS sync_log (seq INTEGER PRIMARY KEY, library INTEGER NOT NULL, device INTEGER NOT NULL, \
+         model INTEGER NOT NULL, kind INTEGER NOT NULL, more INTEGER NOT NULL, ahead INTEGER NOT NULL, \
+         change_id BLOB NOT NULL UNIQUE, previous BLOB, record BLOB NOT NULL, data BLOB, digest BLOB, \
+         chain BLOB)",
+        "CREATE INDEX IF NOT EXISTS sync_log_ahead ON sync_log (device, previous) WHERE ahead = 1",
+        "CREATE TABLE IF NOT EXISTS sync_objects (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, \
+         model INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, \
+         clock BLOB NOT NULL, cells BLOB NOT NULL, payload BLOB, UNIQUE (library, model, record))",
+        "CREATE INDEX IF NOT EXISTS sync_objects_feed ON sync_objects (library, seq)",
+        // Records by what keeps them out of their table: unique keys they hold, parents they wait for.
+        "CREATE TABLE IF NOT EXISTS sync_keys (library INTEGER NOT NULL, model INTEGER NOT NULL, \
+         constraint_name TEXT NOT NULL, key BLOB NOT NULL, object INTEGER NOT NULL, \
+         PRIMARY KEY (library, model, constraint_name, key, object)) WITHOUT ROWID",
+        "CREATE INDEX IF NOT EXISTS sync_keys_object ON sync_keys (object)",
+        "CREATE TABLE IF NOT EXISTS sync_conflicts (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, \
+         model INTEGER NOT NULL, record BLOB NOT NULL, field TEXT NOT NULL, winner_id BLOB NOT NULL, \
+         loser_id BLOB NOT NULL, reason TEXT NOT NULL, loser_value BLOB, detected_at INTEGER NOT NULL, \
+         judged INTEGER NOT NULL, UNIQUE (library, model, record, field, winner_id, loser_id))",
+        "CREATE TABLE IF NOT EXISTS sync_positions (device BLOB NOT NULL, library INTEGER NOT NULL, scope BLOB NOT NULL, \
+         state BLOB NOT NULL, PRIMARY KEY (device, library, scope)) WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS sync_origins (library INTEGER NOT NULL, device INTEGER NOT NULL, head BLOB, \
+         forked INTEGER NOT NULL, PRIMARY KEY (library, device)) WITHOUT ROWID",
+        // Records whose row is not, or not quite, what their object says. kept: columns that do not travel, of a row
+        // that was taken out of its table.
+        "CREATE TABLE IF NOT EXISTS sync_pending (library INTEGER NOT NULL, model INTEGER NOT NULL, record BLOB NOT NULL, \
+         reason TEXT NOT NULL, detail TEXT NOT NULL, attempts INTEGER NOT NULL, since INTEGER NOT NULL, \
+         kept BLOB, PRIMARY KEY (library, model, record)) WITHOUT ROWID",
+        // Changes kept but not merged: from too far in the future, or of a group that is not complete.
+        "CREATE TABLE IF NOT EXISTS sync_held (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, change_id BLOB NOT NULL, \
+         txn BLOB NOT NULL, release_ms INTEGER, reason TEXT NOT NULL, data BLOB NOT NULL, attempts INTEGER NOT NULL, \
+         since INTEGER NOT NULL, UNIQUE (library, change_id))",
+    ]
+}
+
+/// The statements that remove the tables and the view. The guards go first: `SyncEngine::uninstall` does both.
+pub fn uninstall_statements() -> &'static [&'static str] {
+    &[
+        "DROP VIEW IF EXISTS sync_changes",
+        "DROP TABLE IF EXISTS sync_held",
+        "DROP TABLE IF EXISTS sync_pending",
+        "DROP TABLE IF EXISTS sync_origins",
+        "DROP TABLE IF EXISTS sync_positions",
+        "DROP TABLE IF EXISTS sync_conflicts",
+        "DROP TABLE IF EXISTS sync_keys",
+        "DROP TABLE IF EXISTS sync_objects",
+        "DROP TABLE IF EXISTS sync_log",
+        "DROP TABLE IF EXISTS sync_dirty",
+        "DROP TABLE IF EXISTS sync_names",
+        "DROP TABLE IF EXISTS sync_metadata",
+    ]
+}

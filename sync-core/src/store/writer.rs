@@ -1,0 +1,243 @@
+//! The gate: every write transaction of the engine begins, runs and ends here.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
+use super::{
+    StoreError,
+    names::{NameCache, Names},
+    sqlite, tables,
+};
+use crate::runtime::Runtime;
+
+/// How long a call waits for a connection before it says that it waits for itself.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// The database as the engine uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: DatabaseConnection,
+    gate: Arc<Mutex<()>>,
+    names: NameCache,
+    runtime: Runtime,
+    /// True if `db` is a pool of the engine's own, which it closes.
+    own: bool,
+}
+
+/// A write transaction, as the stages see it.
+#[derive(Debug)]
+pub(crate) struct Write<'a> {
+    /// The transaction.
+    pub(crate) db: &'a DatabaseTransaction,
+    /// The names it sees.
+    pub(crate) names: Names,
+}
+
+/// A write transaction that somebody else runs; the gate stays shut until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenWrite {
+    /// The transaction.
+    pub(crate) db: DatabaseTransaction,
+    _gate: OwnedMutexGuard<()>,
+}
+
+impl Store {
+    /// Opens the store over the application's connection. A file database gets a small pool of the engine's own,
+    /// unless `given` is one; an in-memory database is shared.
+    pub(crate) async fn open(
+        db: &DatabaseConnection,
+        given: Option<DatabaseConnection>,
+        runtime: Runtime,
+    ) -> Result<Self, StoreError> {
+        match db.get_database_backend() {
+            DatabaseBackend::Sqlite => {}
+            other => return Err(StoreError::Backend(other)),
+        }
+        let (db, own) = match given {
+            Some(given) => (given, false),
+            None => match sqlite::file_of(db).await? {
+                Some(path) => (sqlite::engine_pool(&path).await?, true),
+                None => (db.clone(), false),
+            },
+        };
+        let store = Self {
+            inner: Arc::new(Inner { db, gate: Arc::default(), names: NameCache::default(), runtime, own }),
+        };
+        store.install().await?;
+        Ok(store)
+    }
+
+    async fn install(&self) -> Result<(), StoreError> {
+        let open = self.begin().await?;
+        for statement in tables::install_statements() {
+            open.db.execute_unprepared(statement).await?;
+        }
+        open.db.commit().await?;
+        Ok(())
+    }
+
+    /// Removes the `sync_*` tables.
+    pub(crate) async fn uninstall(&self) -> Result<(), StoreError> {
+        let open = self.begin().await?;
+        for statement in tables::uninstall_statements() {
+            open.db.execute_unprepared(statement).await?;
+        }
+        open.db.commit().await?;
+        self.inner.names.clear();
+        Ok(())
+    }
+
+    /// The runtime.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    /// The connection, for reads of a single statement.
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        &self.inner.db
+    }
+
+    /// Runs `work` in a write transaction and commits it if it succeeds. It runs to its end even if the caller
+    /// stops waiting.
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Write<'a>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (send, receive) = oneshot::channel();
+        let store = self.clone();
+        self.inner.runtime.spawn.spawn(Box::pin(async move {
+            // The receiver is gone if the caller stopped waiting; the work is done all the same.
+            let _ = send.send(store.write_here(work).await);
+        }));
+        receive.await.unwrap_or_else(|_| {
+            Err(StoreError::Corrupt("a write transaction was cut off: the runtime is shutting down".into())
+                .into())
+        })
+    }
+
+    async fn write_here<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Write<'a>) -> BoxFuture<'a, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let open = self.begin_here().await?;
+        let names = self.inner.names.begin(&open.db).await?;
+        let result = {
+            let mut write = Write { db: &open.db, names };
+            work(&mut write).await
+        };
+        let OpenWrite { db, _gate } = open;
+        match result {
+            Ok(value) => {
+                db.commit().await.map_err(StoreError::from)?;
+                Ok(value)
+            }
+            Err(error) => {
+                if let Err(rollback) = db.rollback().await {
+                    tracing::warn!(%rollback, "a failed write could not be rolled back at once");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a write transaction that the caller ends with [`finish`](Self::finish), or drops to roll back.
+    pub(crate) async fn begin(&self) -> Result<OpenWrite, StoreError> {
+        let (send, receive) = oneshot::channel();
+        let store = self.clone();
+        self.inner.runtime.spawn.spawn(Box::pin(async move {
+            let _ = send.send(store.begin_here().await);
+        }));
+        receive.await.unwrap_or_else(|_| Err(StoreError::Corrupt("the runtime is shutting down".into())))
+    }
+
+    /// Runs `work` in `open` and commits it, in a task of its own.
+    pub(crate) async fn finish<T, E, F>(&self, open: OpenWrite, work: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Write<'a>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (send, receive) = oneshot::channel();
+        let store = self.clone();
+        self.inner.runtime.spawn.spawn(Box::pin(async move {
+            let result = async {
+                let names = store.inner.names.begin(&open.db).await?;
+                let value = {
+                    let mut write = Write { db: &open.db, names };
+                    work(&mut write).await?
+                };
+                let OpenWrite { db, _gate } = open;
+                db.commit().await.map_err(StoreError::from)?;
+                Ok(value)
+            };
+            let _ = send.send(result.await);
+        }));
+        receive
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("the runtime is shutting down".into()).into()))
+    }
+
+    /// Runs `work` inside `open`, which stays open.
+    pub(crate) async fn within<T, E, F>(&self, open: &OpenWrite, work: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Write<'a>) -> BoxFuture<'a, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let names = self.inner.names.begin(&open.db).await?;
+        let mut write = Write { db: &open.db, names };
+        work(&mut write).await
+    }
+
+    /// Begins a read transaction: everything read in it is of one moment. Dropping it ends it.
+    pub(crate) async fn read(&self) -> Result<(DatabaseTransaction, Names), StoreError> {
+        let db = waited(self.inner.db.begin()).await?;
+        let names = self.inner.names.begin(&db).await?;
+        Ok((db, names))
+    }
+
+    async fn begin_here(&self) -> Result<OpenWrite, StoreError> {
+        let gate = self.inner.gate.clone().lock_owned().await;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let db = waited(self.inner.db.begin_with_options(options)).await?;
+        Ok(OpenWrite { db, _gate: gate })
+    }
+
+    /// Closes the pool if it is the engine's own.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        if self.inner.own {
+            self.inner.db.clone().close().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a transaction to begin, but not for ever: `busy_timeout` bounds the wait for the lock, this the wait
+/// for a connection.
+async fn waited(
+    begin: impl Future<Output = Result<DatabaseTransaction, sea_orm::DbErr>>,
+) -> Result<DatabaseTransaction, StoreError> {
+    let limit = CONNECTION_WAIT + sqlite::BUSY_TIMEOUT;
+    match tokio::time::timeout(limit, begin).await {
+        Ok(begun) => Ok(begun?),
+        Err(_) => {
+            Err(StoreError::NoConnection { waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) })
+        }
+    }
+}
