@@ -103,15 +103,7 @@ impl FieldWords {
                 "strategy" => word.strategy(errors),
                 "group" => word.unsupported("each column is stamped by itself", errors),
                 "tag" => word.unsupported("no scope chooses by tags", errors),
-                "library" => {
-                    if this.library.is_none() {
-                        word.unsupported(
-                            "a database holds one library, named by `SyncEngine::builder`",
-                            errors,
-                        );
-                    }
-                    this.library = Some(word.name.span());
-                }
+                "library" => this.library = Some(word.name.span()),
                 _ => word.unknown(FIELD_WORDS, "a field", errors),
             }
         }

@@ -23,7 +23,10 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, FnArg, ImplItem, ImplItemFn, ItemImpl, Meta, Pat, Path, parse_quote, spanned::Spanned};
+use syn::{
+    Attribute, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Meta, Pat, PatIdent, Path, ReturnType,
+    parse_quote, spanned::Spanned,
+};
 
 use crate::model::Errors;
 
@@ -171,13 +174,9 @@ fn plain(name: &str, krate: &Path) -> ImplItemFn {
 
 fn fill_after(function: &mut ImplItemFn, krate: &Path) {
     let Some(insert) = argument(function, 2, "__sync_insert") else { return };
+    let ReturnType::Type(_, output) = &function.sig.output else { return };
     let body = &function.block;
-    let output = match &function.sig.output {
-        syn::ReturnType::Type(_, output) => quote!(#output),
-        syn::ReturnType::Default => return,
-    };
-    let span = body.span();
-    function.block = syn::parse_quote_spanned! {span=> {
+    function.block = parse_quote! {{
         let __sync_insert: bool = #insert;
         let __sync_saved: #output = async move #body.await;
         let mut __sync_saved = __sync_saved?;
@@ -187,8 +186,8 @@ fn fill_after(function: &mut ImplItemFn, krate: &Path) {
 }
 
 fn hint_saved(function: &mut ImplItemFn, krate: &Path) {
-    let Some(model) = argument(function, 0, "__sync_model") else { return };
     let Some(insert) = argument(function, 2, "__sync_insert") else { return };
+    let Some(model) = argument(function, 0, "__sync_model") else { return };
     let hint = parse_quote!(let __sync_hint = #krate::hooks::Hint::saved::<Self>(&#model, #insert););
     function.block.stmts.insert(0, hint);
 }
@@ -198,17 +197,15 @@ fn hint_deleted(function: &mut ImplItemFn, krate: &Path) {
     function.block.stmts.insert(0, hint);
 }
 
-/// The name of a hook's argument; one that has none (`_`) is given `name`. `None` for a signature that the compiler will
-/// refuse.
-fn argument(function: &mut ImplItemFn, index: usize, name: &str) -> Option<syn::Ident> {
+/// The name of a hook's argument. One that is taken apart in the signature is given `name`, and taken apart in the body.
+/// `None` for a signature that the compiler will refuse.
+fn argument(function: &mut ImplItemFn, index: usize, name: &str) -> Option<Ident> {
     let FnArg::Typed(argument) = function.sig.inputs.iter_mut().nth(index)? else { return None };
-    if let Pat::Ident(pattern) = &*argument.pat {
-        return Some(pattern.ident.clone());
+    if let Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) = &*argument.pat {
+        return Some(ident.clone());
     }
-    if !matches!(&*argument.pat, Pat::Wild(_)) {
-        return None;
-    }
-    let ident = syn::Ident::new(name, argument.pat.span());
-    argument.pat = parse_quote!(#ident);
+    let ident = Ident::new(name, argument.pat.span());
+    let pattern = std::mem::replace(&mut *argument.pat, parse_quote!(#ident));
+    function.block.stmts.insert(0, parse_quote!(let #pattern = #ident;));
     Some(ident)
 }

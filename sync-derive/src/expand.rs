@@ -17,7 +17,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Data, DeriveInput, Fields, spanned::Spanned};
+use syn::{Data, DeriveInput, Fields, Ident, spanned::Spanned};
 
 use crate::{
     checks,
@@ -67,7 +67,7 @@ fn fields<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Option<&'a Fields>
 }
 
 fn syncable(entity: &Entity) -> TokenStream {
-    let (krate, model) = (entity.krate(), &entity.ident);
+    let krate = entity.krate();
     let container = &entity.container;
     let id = match (&container.id, &entity.table) {
         (Some(id), _) => quote!(#id),
@@ -77,6 +77,7 @@ fn syncable(entity: &Entity) -> TokenStream {
     let skipped =
         entity.columns.iter().filter(|column| column.words.skip.is_some()).map(|column| &column.variant);
     let merge = container.merge.as_ref().map(|path| {
+        let model = Ident::new("Model", path.span());
         let function = quote_spanned!(path.span()=> let function: fn(#model, #model) -> #model = #path;);
         quote! {
             fn merge(local: #model, remote: #model) -> #model {
@@ -86,6 +87,7 @@ fn syncable(entity: &Entity) -> TokenStream {
         }
     });
     let should_sync = container.should_sync.as_ref().map(|path| {
+        let model = Ident::new("Model", path.span());
         let function = quote_spanned!(path.span()=> let function: fn(&#model) -> bool = #path;);
         quote! {
             fn should_sync(&self) -> bool {

@@ -1,4 +1,12 @@
-//! The derive macro and the attribute of `sync-core`, which exports both.
+//! The derive macro and the attribute of `sync-core`, which exports both; use them from there.
+//!
+//! ```text
+//! attributes  #[sync(..)] and #[sea_orm(..)] as words      model     the entity, and the list of mistakes
+//! checks      what is wrong although each word is right    expand    the code that comes out
+//! behavior    the attribute on hooks of the user's own
+//! ```
+//!
+//! All mistakes of an entity are told at once, each at its place and with what to write instead.
 
 mod attributes;
 mod behavior;
@@ -8,14 +16,14 @@ mod model;
 
 use proc_macro::TokenStream;
 
-/// x
+#[doc = include_str!("../docs/syncable.md")]
 #[proc_macro_derive(Syncable, attributes(sync))]
 pub fn derive_syncable(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     expand::derive(&input).into()
 }
 
-/// x
+#[doc = include_str!("../docs/behavior.md")]
 #[proc_macro_attribute]
 pub fn behavior(arguments: TokenStream, item: TokenStream) -> TokenStream {
     behavior::expand(arguments.into(), item.into()).into()

@@ -53,11 +53,12 @@ pub(crate) struct Column {
 
 impl Entity {
     pub(crate) fn parse(input: &DeriveInput, fields: &Fields, errors: &mut Errors) -> Self {
+        let container = Container::parse(&input.attrs, errors);
         let mut columns = Vec::new();
         for field in fields {
             let sea_orm = SeaOrmField::parse(&field.attrs);
             if sea_orm.ignore {
-                refuse_sync(field, "it is no column (`#[sea_orm(ignore)]`), so it never travels", errors);
+                refuse_sync(field, "a field that is no column (`#[sea_orm(ignore)]`): take it off", errors);
             } else if is_relation(&field.ty) {
                 refuse_sync_on_relation(field, errors);
             } else if let Some(ident) = &field.ident {
@@ -70,12 +71,7 @@ impl Entity {
                 });
             }
         }
-        Self {
-            ident: input.ident.clone(),
-            container: Container::parse(&input.attrs, errors),
-            table: table_name(&input.attrs),
-            columns,
-        }
+        Self { ident: input.ident.clone(), container, table: table_name(&input.attrs), columns }
     }
 
     /// `sync_core`, under the name it has in the user's crate.
@@ -104,12 +100,12 @@ impl Column {
 }
 
 pub(crate) fn refuse_sync_on_relation(field: &Field, errors: &mut Errors) {
-    refuse_sync(field, "it is a relation: put it on the column that holds the key", errors);
+    refuse_sync(field, "a relation: put it on the column that holds the key", errors);
 }
 
-fn refuse_sync(field: &Field, why: &str, errors: &mut Errors) {
+fn refuse_sync(field: &Field, place: &str, errors: &mut Errors) {
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("sync")) {
-        errors.add(attribute, format!("`#[sync(..)]` says nothing on this field: {why}"));
+        errors.add(attribute, format!("`#[sync(..)]` has no meaning on {place}"));
     }
 }
 

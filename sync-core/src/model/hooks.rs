@@ -179,3 +179,18 @@ impl Drop for Hint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::SystemClock;
+
+    #[test]
+    fn a_queue_that_is_dropped_is_forgotten() {
+        let queue = subscribe(["forgotten".into()], 1, Arc::new(SystemClock));
+        assert_ne!(LISTENERS.load(Ordering::Acquire), 0);
+        let shared = Arc::downgrade(&queue.0);
+        drop(queue);
+        assert!(shared.upgrade().is_none());
+    }
+}

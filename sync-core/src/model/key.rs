@@ -8,12 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     ids::RecordId,
-    model::{
-        Syncable,
-        convert::{encode_key, from_value, kind_of},
-        syncable::{ColumnOf, KeyPolicy, ModelOf},
-    },
+    model::syncable::{ColumnOf, KeyPolicy, ModelOf, Syncable},
     runtime::{Random, SystemClock, SystemRandom, Time},
+    value::{encode_key, from_database},
 };
 
 type KeyOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKey;
@@ -29,14 +26,9 @@ pub(crate) fn of_active_model<A: Syncable>(active: &A) -> Option<RecordId> {
 }
 
 fn record<A: Syncable>(value: impl Fn(ColumnOf<A>) -> Option<Value>) -> Option<RecordId> {
-    let parts: Option<Vec<_>> = KeyOf::<A>::iter()
-        .map(|part| {
-            let column = part.into_column();
-            let kind = kind_of(&ModelOf::<A>::get_value_type(column))?;
-            from_value(kind, value(column)?).ok()
-        })
-        .collect();
-    Some(RecordId::from_bytes(encode_key(&parts?)))
+    let parts: Option<Vec<_>> =
+        KeyOf::<A>::iter().map(|part| from_database(&value(part.into_column())?)).collect();
+    parts.map(|parts| encode_key(&parts))
 }
 
 /// Gives a record that is about to be inserted a key, if it has a single one of type `Uuid`, unset, and

@@ -3,7 +3,6 @@
 //! The only names that ever become SQL come from here.
 
 mod adapter;
-mod convert;
 mod error;
 pub mod hooks;
 mod key;

@@ -12,7 +12,7 @@ use std::{
 
 use sea_orm::{
     ActiveModelTrait, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn,
-    PrimaryKeyTrait,
+    PrimaryKeyTrait, Value,
 };
 
 use crate::{
@@ -20,10 +20,9 @@ use crate::{
     ids::Name,
     model::{
         Adapter, ColumnSpec, MergeError, ModelError, ModelSpec, Role,
-        convert::{from_value, kind_of, to_database},
         syncable::{ColumnOf, ModelOf, Rules, Syncable},
     },
-    value::{ColumnKind, SyncValue, ValueError},
+    value::{ColumnKind, SyncValue, ValueError, from_database, to_database, to_field},
 };
 
 /// The most bytes a `SYNC_ID` may have.
@@ -78,7 +77,7 @@ impl<A: Syncable> TypedAdapter<A> {
         let mut active = <A as ActiveModelTrait>::default();
         for ((column, spec), value) in self.columns.iter().zip(&self.spec.columns).zip(row) {
             let reason = |reason: String| self.row_error(format!("column `{}`: {reason}", spec.name));
-            let value = to_database(spec.kind, value).map_err(|error| reason(error.to_string()))?;
+            let value = to_field(spec.kind, value).map_err(|error| reason(error.to_string()))?;
             active.try_set(*column, value).map_err(|error| reason(error.to_string()))?;
         }
         Ok(active)
@@ -103,10 +102,14 @@ impl<A: Syncable> Adapter for TypedAdapter<A> {
         if *value == SyncValue::Null {
             return if spec.nullable { Ok(()) } else { Err(ValueError::Null) };
         }
-        let database = to_database(spec.kind, value)?;
+        if spec.kind == ColumnKind::U64 {
+            // The one type whose field can hold what no database here does.
+            to_database(spec.kind, value)?;
+        }
+        let field = to_field(spec.kind, value)?;
         // The field's own type has the last word: only it knows an enum's variants or what a newtype allows.
         <A as ActiveModelTrait>::default()
-            .try_set(self.columns[column], database)
+            .try_set(self.columns[column], field)
             .map_err(|_| ValueError::UnknownVariant(value.to_string()))
     }
 
@@ -144,8 +147,8 @@ impl<A: Syncable> Adapter for TypedAdapter<A> {
                 if spec.role == Role::Key {
                     return Ok(merged.clone());
                 }
-                from_value(spec.kind, answer.get(*column))
-                    .map_err(|error| self.row_error(format!("column `{}`: {error}", spec.name)))
+                from_database(&answer.get(*column))
+                    .ok_or_else(|| self.row_error(format!("column `{}` holds what cannot travel", spec.name)))
             })
             .collect()
     }
@@ -189,7 +192,7 @@ fn column_specs<A: Syncable>(
             rules.columns.iter().rev().find(|(column, _)| *column == name).map(|(_, rule)| rule.clone());
         let rule = rule.unwrap_or_default();
         let array_type = ModelOf::<A>::get_value_type(*column);
-        let kind = kind_of(&array_type).ok_or_else(|| ModelError::UnsupportedColumn {
+        let kind = ColumnKind::from_array_type(&array_type).ok_or_else(|| ModelError::UnsupportedColumn {
             model: model(),
             column: name.to_owned(),
             found: format!("{array_type:?}"),
@@ -200,7 +203,7 @@ fn column_specs<A: Syncable>(
         }
         let fill = rule
             .fill
-            .map(|value| from_value(kind, value))
+            .map(|value| fill(kind, &value))
             .transpose()
             .map_err(|source| ModelError::Fill { model: model(), column: name.to_owned(), source })?;
         specs.push(ColumnSpec {
@@ -217,9 +220,15 @@ fn column_specs<A: Syncable>(
     Ok(specs)
 }
 
+fn fill(kind: ColumnKind, value: &Value) -> Result<SyncValue, ValueError> {
+    let wrong = || ValueError::WrongType { expected: kind, found: format!("{value:?}") };
+    let value = from_database(value).ok_or_else(wrong)?;
+    to_database(kind, &value).map(|_| value)
+}
+
 /// Whether the field's own type takes a `NULL`; what the column allows beyond that no model of it could hold.
 fn holds_null<A: Syncable>(column: ColumnOf<A>, kind: ColumnKind) -> bool {
-    to_database(kind, &SyncValue::Null)
+    to_field(kind, &SyncValue::Null)
         .is_ok_and(|null| <A as ActiveModelTrait>::default().try_set(column, null).is_ok())
 }
 

@@ -1,0 +1,17 @@
+//! Manual hooks that nobody wrote.
+
+use sea_orm::entity::prelude::*;
+use sync_core::Syncable;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+#[sea_orm(table_name = "volumes")]
+#[sync(hooks = "manual")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+fn main() {}
