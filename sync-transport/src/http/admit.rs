@@ -25,7 +25,9 @@ pub(super) async fn admit(
     match authenticator {
         Some(authenticator) => authenticator.authenticate(&bearer(&parts.headers)?).await,
         None => local_caller(parts).map_err(|reason| {
-            PeerError::Unauthorized(format!("a server without an authenticator answers local callers only: {reason}"))
+            PeerError::Unauthorized(format!(
+                "a server without an authenticator answers local callers only: {reason}"
+            ))
         }),
     }
 }
@@ -80,7 +82,8 @@ fn names_this_machine(host: &str) -> bool {
     if let Ok(addr) = host.parse::<SocketAddr>() {
         return is_local(addr.ip());
     }
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(name);
     name.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(is_local)
 }
@@ -123,7 +126,8 @@ mod tests {
         for host in ["localhost", "localhost:1", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:1"] {
             assert!(names_this_machine(host), "{host}");
         }
-        for host in ["", "example", "localhost.example:1", "[::2]", "[::2]:1", "0.0.0.0", "127.0.0.1.example"] {
+        for host in ["", "example", "localhost.example:1", "[::2]", "[::2]:1", "0.0.0.0", "127.0.0.1.example"]
+        {
             assert!(!names_this_machine(host), "{host}");
         }
     }

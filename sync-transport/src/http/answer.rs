@@ -86,7 +86,9 @@ impl Shared {
             )
         })?;
         let coding = Coding::of_body(&parts.headers).map_err(|coding| {
-            Refusal::unsupported_media(format!("the content encoding {coding:?} is neither zstd nor identity"))
+            Refusal::unsupported_media(format!(
+                "the content encoding {coding:?} is neither zstd nor identity"
+            ))
         })?;
         let call: C = format.decode(&self.read(&parts.headers, coding, body).await?)?;
         let library = call.library()?;
@@ -96,12 +98,14 @@ impl Shared {
     }
 
     async fn watch(&self, parts: &Parts, library: &str) -> Result<Response, Refusal> {
-        let seat = self.watchers.clone().try_acquire_owned().map_err(|_| {
-            PeerError::Busy(format!("{} replicas are watching", self.limits.max_watchers))
-        })?;
+        let seat =
+            self.watchers.clone().try_acquire_owned().map_err(|_| {
+                PeerError::Busy(format!("{} replicas are watching", self.limits.max_watchers))
+            })?;
         let caller = admit(self.authenticator.as_deref(), parts).await?;
-        let library: LibraryId =
-            library.parse().map_err(|_| PeerError::Invalid(format!("{library:?} is not the id of a library")))?;
+        let library: LibraryId = library
+            .parse()
+            .map_err(|_| PeerError::Invalid(format!("{library:?} is not the id of a library")))?;
         permit(&caller, library)?;
         let peer: Arc<dyn Peer> = self.libraries.peer(library, &caller).await?;
         let stream = peer.watch(library).await?;
@@ -115,7 +119,8 @@ impl Shared {
         body: &mut BodyDataStream,
     ) -> Result<Vec<u8>, PeerError> {
         let mut intake = Intake::new(coding, self.limits)?;
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         intake.expect(announced)?;
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| PeerError::Corrupt(format!("the body broke off: {error}")))?;

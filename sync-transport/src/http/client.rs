@@ -11,8 +11,8 @@ use futures_util::stream::BoxStream;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
 use sync_core::{
-    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest,
-    PushResponse,
+    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
+    PushRequest, PushResponse,
 };
 
 use super::{
@@ -130,12 +130,15 @@ impl HttpPeer {
 
     async fn read<T: DeserializeOwned>(&self, mut response: Response) -> Result<T, PeerError> {
         let invalid = |reason: &str| {
-            PeerError::Invalid(format!("the answer is {reason}: is {} the address of a sync server?", self.base))
+            PeerError::Invalid(format!(
+                "the answer is {reason}: is {} the address of a sync server?",
+                self.base
+            ))
         };
         let format = Format::of_body(response.headers())
             .ok_or_else(|| invalid("neither application/msgpack nor application/json"))?;
-        let coding =
-            Coding::of_body(response.headers()).map_err(|coding| invalid(&format!("encoded as {coding:?}")))?;
+        let coding = Coding::of_body(response.headers())
+            .map_err(|coding| invalid(&format!("encoded as {coding:?}")))?;
         let mut intake = Intake::new(coding, self.limits)?;
         intake.expect(response.content_length())?;
         while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
@@ -183,7 +186,8 @@ impl Peer for HttpPeer {
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
         let accept = format!("{}, {};q=0.5", notices::MEDIA_TYPE, self.format.media_type());
-        let request = self.http.get(self.address(&format!("{WATCH}/{library}"))).header(header::ACCEPT, accept);
+        let request =
+            self.http.get(self.address(&format!("{WATCH}/{library}"))).header(header::ACCEPT, accept);
         // Only until it begins: a stream lasts as long as it lasts.
         let begun = tokio::time::timeout(self.limits.request_timeout, self.authorized(request).send()).await;
         let response = begun
@@ -295,7 +299,11 @@ impl HttpPeerBuilder {
     }
 
     #[cfg(not(feature = "tls"))]
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature as with the feature")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same signature as with the feature"
+    )]
     fn trusting(&self, http: ClientBuilder) -> Result<ClientBuilder, HttpError> {
         Ok(http)
     }

@@ -32,7 +32,9 @@ impl Format {
     pub(super) fn of_media_type(text: &str) -> Option<Self> {
         let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
-            "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => Some(Self::MessagePack),
+            "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
+                Some(Self::MessagePack)
+            }
             "application/json" => Some(Self::Json),
             _ => None,
         }

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn bytes_are_base64_text() {
-        let entries = vec![Entry::Change(ByteBuf::from(b"change".to_vec())), Entry::Digest(StateHash([7; 32]))];
+        let entries =
+            vec![Entry::Change(ByteBuf::from(b"change".to_vec())), Entry::Digest(StateHash([7; 32]))];
         let text = String::from_utf8(to_vec(&entries).unwrap()).unwrap();
         assert!(text.starts_with(r#"[{"Change":"Y2hhbmdl"},{"Digest":"BwcH"#), "{text}");
         assert_eq!(from_slice::<Vec<Entry>>(text.as_bytes()).unwrap(), entries);

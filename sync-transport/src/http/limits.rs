@@ -99,7 +99,10 @@ struct Unpack {
 
 impl fmt::Debug for Intake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Intake").field("encoded", &self.encoded).field("decoded", &self.decoded.len()).finish()
+        f.debug_struct("Intake")
+            .field("encoded", &self.encoded)
+            .field("decoded", &self.decoded.len())
+            .finish()
     }
 }
 
@@ -243,7 +246,10 @@ mod tests {
         let frames = frame.repeat(100);
         assert_eq!(intake(&frames, 37, limits(frames.len(), 100_000)).unwrap(), vec![7; 100_000]);
         assert!(matches!(intake(&frames, 37, limits(frames.len(), 99_999)), Err(PeerError::TooLarge(_))));
-        assert!(matches!(intake(&frames, 37, limits(frames.len() - 1, 100_000)), Err(PeerError::TooLarge(_))));
+        assert!(matches!(
+            intake(&frames, 37, limits(frames.len() - 1, 100_000)),
+            Err(PeerError::TooLarge(_))
+        ));
     }
 
     #[test]
@@ -266,7 +272,11 @@ mod tests {
     #[test]
     fn a_frame_that_asks_for_a_huge_window_is_refused() {
         let window = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0x00, exponent << 3, 0x01, 0x00, 0x00];
-        assert_eq!(intake(&window(13), 100, Limits::default()).unwrap(), b"", "2^(10 + 13) bytes, an empty block");
+        assert_eq!(
+            intake(&window(13), 100, Limits::default()).unwrap(),
+            b"",
+            "2^(10 + 13) bytes, an empty block"
+        );
         assert!(matches!(intake(&window(14), 100, Limits::default()), Err(PeerError::Corrupt(_))));
     }
 

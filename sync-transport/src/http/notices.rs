@@ -101,7 +101,9 @@ impl Events {
             match byte {
                 _ if belongs_to_return => {}
                 b'\n' | b'\r' => self.end_line(notices)?,
-                _ if self.line.len() + self.data.len() >= LONGEST => return Err(NotEvents("an event is too long")),
+                _ if self.line.len() + self.data.len() >= LONGEST => {
+                    return Err(NotEvents("an event is too long"));
+                }
                 _ => self.line.push(byte),
             }
         }
@@ -174,7 +176,9 @@ mod tests {
     #[test]
     fn other_events_and_unfinished_ones_give_nothing() {
         let data = serde_json::to_string(&notice(1)).unwrap();
-        let text = format!("data: {data}\n\nevent: other\ndata: {data}\n\nevent: notice\n\nevent: notice\ndata: {data}\n");
+        let text = format!(
+            "data: {data}\n\nevent: other\ndata: {data}\n\nevent: notice\n\nevent: notice\ndata: {data}\n"
+        );
         assert_eq!(read_in_pieces(&text, 5).unwrap(), []);
     }
 

@@ -26,7 +26,9 @@ impl Token {
         let reason = match text.len() {
             0 => "it is empty",
             length if length > LONGEST => "it is longer than 4096 characters",
-            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => "it has other than visible ASCII characters",
+            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                "it has other than visible ASCII characters"
+            }
             _ => return Ok(Self(text)),
         };
         Err(HttpError::InvalidToken { reason })

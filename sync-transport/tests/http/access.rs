@@ -181,7 +181,10 @@ fn an_address_that_cannot_be_a_peers_is_refused() {
         assert!(matches!(refused(url), HttpError::InvalidUrl { .. }), "{url}");
     }
     let with_password = refused("http://user:secret@host");
-    assert!(matches!(with_password, HttpError::InvalidUrl { .. }) && !with_password.to_string().contains("secret"));
+    assert!(
+        matches!(with_password, HttpError::InvalidUrl { .. })
+            && !with_password.to_string().contains("secret")
+    );
     if cfg!(feature = "tls") {
         assert!(HttpPeer::new("https://example.org", None).is_ok());
     } else {

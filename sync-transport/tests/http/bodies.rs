@@ -69,14 +69,19 @@ async fn a_bomb_is_refused_by_the_server() {
     assert!(packed.len() < 100_000, "{}", packed.len());
     let response = post(&url, packed).header("content-encoding", "zstd").send().await.unwrap();
     assert_eq!(response.status(), 413);
-    assert_refused!(Err::<(), _>(error_of(response).await), PeerError::TooLarge(_), "decoded body exceeds 1048576");
+    assert_refused!(
+        Err::<(), _>(error_of(response).await),
+        PeerError::TooLarge(_),
+        "decoded body exceeds 1048576"
+    );
     check_unharmed(&peer, &url).await;
 }
 
 #[tokio::test]
 async fn broken_requests_are_refused_by_the_server() {
     let (peer, _server, url) = fake(Limits::default()).await;
-    let packed = zstd::bulk::compress(&rmp_serde::to_vec_named(&sample::push(100, None)).unwrap(), 1).unwrap();
+    let packed =
+        zstd::bulk::compress(&rmp_serde::to_vec_named(&sample::push(100, None)).unwrap(), 1).unwrap();
     let zstd = |body: Vec<u8>| post(&url, body).header("content-encoding", "zstd");
     let mut flipped = packed.clone();
     flipped[0] ^= 1;
@@ -86,7 +91,9 @@ async fn broken_requests_are_refused_by_the_server() {
         assert!(matches!(error_of(response).await, PeerError::Corrupt(_)));
     }
     let whole = rmp_serde::to_vec_named(&sample::push(1, None)).unwrap();
-    for invalid in [Vec::new(), b"garbage".to_vec(), whole[..whole.len() - 1].to_vec(), vec![0xdf, 255, 255, 255, 255]] {
+    for invalid in
+        [Vec::new(), b"garbage".to_vec(), whole[..whole.len() - 1].to_vec(), vec![0xdf, 255, 255, 255, 255]]
+    {
         let response = post(&url, invalid).send().await.unwrap();
         assert_eq!(response.status(), 400);
         assert!(matches!(error_of(response).await, PeerError::Invalid(_)));
@@ -114,9 +121,14 @@ async fn a_body_that_breaks_off_reaches_nobody() {
 }
 
 /// A server that gives one answer to everything.
-async fn answering(status: StatusCode, headers: [(&'static str, &'static str); 2], body: impl Into<Bytes>) -> HttpPeer {
+async fn answering(
+    status: StatusCode,
+    headers: [(&'static str, &'static str); 2],
+    body: impl Into<Bytes>,
+) -> HttpPeer {
     let body = body.into();
-    let app = Router::new().fallback(any(move || async move { (status, headers, Body::from(body)).into_response() }));
+    let app = Router::new()
+        .fallback(any(move || async move { (status, headers, Body::from(body)).into_response() }));
     client(&format!("http://{}", run_app(app).await))
 }
 
@@ -131,12 +143,17 @@ const NOTHING: (&str, &str) = ("x-nothing", "");
 #[tokio::test]
 async fn a_hostile_answer_is_refused_by_the_client() {
     let bombs = answering_ok([MSGPACK, ZSTD], bomb()).await;
-    assert_refused!(bombs.pull(sample::pull(1)).await, PeerError::TooLarge(_), "decoded body exceeds 67108864");
+    assert_refused!(
+        bombs.pull(sample::pull(1)).await,
+        PeerError::TooLarge(_),
+        "decoded body exceeds 67108864"
+    );
 
     let endless = answering_ok([MSGPACK, NOTHING], vec![0; 9 * MIB]).await;
     assert_refused!(endless.pull(sample::pull(1)).await, PeerError::TooLarge(_), "8388608");
 
-    let broken = answering_ok([MSGPACK, ZSTD], zstd::bulk::compress(&[1; 9000], 1).unwrap()[..10].to_vec()).await;
+    let broken =
+        answering_ok([MSGPACK, ZSTD], zstd::bulk::compress(&[1; 9000], 1).unwrap()[..10].to_vec()).await;
     assert_refused!(broken.pull(sample::pull(1)).await, PeerError::Corrupt(_), "ends in the middle");
 
     let garbage = answering_ok([MSGPACK, NOTHING], "garbage").await;
@@ -163,9 +180,14 @@ async fn what_a_proxy_answers_is_named_by_what_to_do() {
     assert_refused!(ask(StatusCode::BAD_GATEWAY).await, PeerError::Unreachable(_), "502");
     assert_refused!(ask(StatusCode::NOT_FOUND).await, PeerError::Failed(_), "address of a sync server");
     assert_refused!(ask(StatusCode::IM_A_TEAPOT).await, PeerError::Failed(_), "418");
-    assert_refused!(ask(StatusCode::PERMANENT_REDIRECT).await, PeerError::Failed(_), "https://elsewhere.example/");
+    assert_refused!(
+        ask(StatusCode::PERMANENT_REDIRECT).await,
+        PeerError::Failed(_),
+        "https://elsewhere.example/"
+    );
 
-    let other_json = answering(StatusCode::BAD_GATEWAY, [("content-type", "application/json"), NOTHING], "{}").await;
+    let other_json =
+        answering(StatusCode::BAD_GATEWAY, [("content-type", "application/json"), NOTHING], "{}").await;
     assert_refused!(other_json.hello(sample::hello(1)).await, PeerError::Unreachable(_), "502");
 }
 
@@ -179,7 +201,8 @@ async fn an_answer_that_breaks_off_is_a_broken_line() {
         let (mut line, _) = listener.accept().await.unwrap();
         let mut head = vec![0; 100];
         line.read_exact(&mut head).await.unwrap();
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/msgpack\r\ncontent-length: 1000\r\n\r\nhalf";
+        let answer =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/msgpack\r\ncontent-length: 1000\r\n\r\nhalf";
         line.write_all(answer).await.unwrap();
         line.shutdown().await.unwrap();
         // Reads what is left, so that the line ends by an end and not by a reset.

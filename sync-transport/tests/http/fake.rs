@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream::BoxStream};
 use sync_core::{
-    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest,
-    PushResponse, Seq,
+    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
+    PushRequest, PushResponse, Seq,
 };
 use tokio::sync::{Semaphore, watch};
 

@@ -42,7 +42,8 @@ async fn a_silent_server_is_unreachable_after_the_timeout() {
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_is_given_up_by_the_server() {
-    let (peer, _server, url) = fake(limits(|limits| limits.request_timeout = Duration::from_millis(50))).await;
+    let (peer, _server, url) =
+        fake(limits(|limits| limits.request_timeout = Duration::from_millis(50))).await;
     peer.hold();
     assert_refused!(client(&url).hello(sample::hello(1)).await, PeerError::Busy(_), "took longer than 50ms");
     peer.release();
@@ -57,7 +58,8 @@ async fn calls_beyond_the_limit_are_told_to_come_back() {
     let (peer, _server, url) = fake(limits(|limits| limits.max_in_flight = TAKEN)).await;
     peer.hold();
     let clients: Vec<_> = (0..CALLS).map(|_| client(&url)).collect();
-    let mut calls: FuturesUnordered<_> = clients.iter().map(|client| client.hello(sample::hello(1))).collect();
+    let mut calls: FuturesUnordered<_> =
+        clients.iter().map(|client| client.hello(sample::hello(1))).collect();
     for _ in TAKEN..CALLS {
         let first = calls.next().await.unwrap();
         assert_refused!(first, PeerError::Busy(_), "8 calls");
@@ -168,7 +170,8 @@ async fn shutdown_does_not_wait_for_ever() {
     let mut line = TcpStream::connect(server.local_addr()).await.unwrap();
     let head = b"POST /v1/push HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut line, head).await.unwrap();
-    server.shutdown().await;
+    let bound = Duration::from_secs(3);
+    assert!(tokio::time::timeout(bound, server.shutdown()).await.is_ok(), "the client is still waited for");
 }
 
 #[tokio::test]

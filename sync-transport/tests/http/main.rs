@@ -1,5 +1,7 @@
 //! The HTTP transport from outside: a real server and a real client on loopback, a fake peer behind.
 
+#![expect(clippy::unwrap_used, reason = "tests end where something unexpected happens")]
+
 mod access;
 mod bodies;
 mod fake;

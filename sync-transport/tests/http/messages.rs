@@ -60,7 +60,11 @@ async fn every_error_arrives_as_it_left() {
         }
         let long = PeerError::Failed("long ".repeat(1000));
         peer.fail(long.clone());
-        assert_eq!(client.hello(sample::hello(1)).await.unwrap_err(), long, "compressed like any other answer");
+        assert_eq!(
+            client.hello(sample::hello(1)).await.unwrap_err(),
+            long,
+            "compressed like any other answer"
+        );
         peer.fail(None);
         assert!(client.hello(sample::hello(1)).await.is_ok());
     }

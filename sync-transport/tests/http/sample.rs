@@ -2,8 +2,8 @@
 
 use serde_bytes::ByteBuf;
 use sync_core::{
-    DeviceId, Entry, Hello, LibraryId, LogId, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PeerError,
-    PullRequest, PullResponse, PushRequest, PushResponse, Refused, Seq, Stamp, StateHash, Vector,
+    DeviceId, Entry, Hello, LibraryId, LogId, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL,
+    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Seq, Stamp, StateHash, Vector,
 };
 
 pub(crate) fn library() -> LibraryId {
@@ -64,7 +64,8 @@ pub(crate) fn pull(entries: u32) -> PullRequest {
 }
 
 pub(crate) fn pull_response(entries: usize) -> PullResponse {
-    let entry = |n| if n % 3 == 2 { Entry::Digest(StateHash([n as u8; 32])) } else { Entry::Change(change(n)) };
+    let entry =
+        |n| if n % 3 == 2 { Entry::Digest(StateHash([n as u8; 32])) } else { Entry::Change(change(n)) };
     PullResponse {
         log_id: LogId::from_bytes([4; 16]),
         entries: (0..entries).map(entry).collect(),
