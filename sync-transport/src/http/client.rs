@@ -247,7 +247,7 @@ impl HttpPeerBuilder {
         Self { connect_timeout, ..self }
     }
 
-    /// Trusts this root certificate (PEM) besides those of the system.
+    /// Trusts this root certificate, or these if there are several (PEM), besides those of the system.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -293,8 +293,14 @@ impl HttpPeerBuilder {
             // Fails only if somebody else was quicker, which serves as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let roots = self.roots.iter().map(|pem| reqwest::Certificate::from_pem(pem));
-        let roots = roots.collect::<Result<Vec<_>, _>>().map_err(HttpError::Client)?;
+        let mut roots = Vec::new();
+        for pem in &self.roots {
+            let read = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if read.is_empty() {
+                return Err(HttpError::InvalidCertificate);
+            }
+            roots.extend(read);
+        }
         Ok(if roots.is_empty() { http } else { http.tls_certs_merge(roots) })
     }
 

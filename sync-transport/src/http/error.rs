@@ -29,7 +29,10 @@ pub enum HttpError {
     /// The address begins with `https://`, and this program was built without it.
     #[error("https needs the feature \"tls\" of sync-transport, and this program was built without it")]
     TlsUnavailable,
-    /// A root certificate cannot be read, or the client cannot be made of its parts.
+    /// A root certificate cannot be read.
+    #[error("the root certificate is not one in PEM form")]
+    InvalidCertificate,
+    /// The client cannot be made of its parts.
     #[error("the HTTP client cannot be made: {0}")]
     Client(#[source] reqwest::Error),
     /// The listener is not usable.

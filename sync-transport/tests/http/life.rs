@@ -17,6 +17,11 @@ fn notice(seq: u64) -> Option<Notice> {
     Some(Notice { library: sample::library(), latest_seq: Seq(seq) })
 }
 
+/// A hang becomes a failure.
+async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), event).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_server_that_is_gone_is_unreachable() {
     let (peer, server, url) = fake(Limits::default()).await;
@@ -61,7 +66,7 @@ async fn calls_beyond_the_limit_are_told_to_come_back() {
     let mut calls: FuturesUnordered<_> =
         clients.iter().map(|client| client.hello(sample::hello(1))).collect();
     for _ in TAKEN..CALLS {
-        let first = calls.next().await.unwrap();
+        let first = soon(calls.next()).await.unwrap();
         assert_refused!(first, PeerError::Busy(_), "8 calls");
     }
     assert_eq!(peer.asked().len(), TAKEN);
@@ -118,8 +123,8 @@ async fn shutdown_ends_the_notices() {
     let mut notices = client(&url).watch(sample::library()).await.unwrap();
     peer.grow(1);
     assert_eq!(notices.next().await, notice(1));
-    server.shutdown().await;
-    assert_eq!(notices.next().await, None);
+    soon(server.shutdown()).await;
+    assert_eq!(soon(notices.next()).await, None);
     assert_eq!(peer.watchers(), 0);
 }
 
@@ -132,7 +137,7 @@ async fn notices_of_a_mounted_router_end_when_they_are_told_to() {
     peer.grow(1);
     assert_eq!(notices.next().await, notice(1));
     server.end_watches();
-    assert_eq!(notices.next().await, None);
+    assert_eq!(soon(notices.next()).await, None);
     peer.asked();
     check_works(&peer, &client(&url)).await;
 }
@@ -172,6 +177,9 @@ async fn shutdown_does_not_wait_for_ever() {
     tokio::io::AsyncWriteExt::write_all(&mut line, head).await.unwrap();
     let bound = Duration::from_secs(3);
     assert!(tokio::time::timeout(bound, server.shutdown()).await.is_ok(), "the client is still waited for");
+    let mut rest = Vec::new();
+    let cut = tokio::io::AsyncReadExt::read_to_end(&mut line, &mut rest);
+    assert!(tokio::time::timeout(bound, cut).await.is_ok(), "the connection is still open");
 }
 
 #[tokio::test]
