@@ -2,6 +2,8 @@
 //!
 //! Invariant: a group is held whole, and what is held is durable before its sender is told so.
 
+use sea_orm::ConnectionTrait;
+
 use super::{ApplyError, group::Incoming};
 use crate::{
     change::Change,
@@ -77,6 +79,21 @@ pub(crate) async fn due(
         groups.push(take(write, head, txn).await?);
     }
     Ok(groups)
+}
+
+/// True if a group's time has come.
+pub(crate) async fn any_due<C: ConnectionTrait>(
+    db: &C,
+    head: &Head,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    let row = sql::one(
+        db,
+        "SELECT EXISTS (SELECT 1 FROM sync_held WHERE library = ? AND reason = 'clock' AND release_ms <= ?)",
+        [head.library.into(), i64::try_from(now_ms).unwrap_or(i64::MAX).into()],
+    )
+    .await?;
+    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
 }
 
 /// Takes out what is held of the group `txn` because its rest was still to come.

@@ -25,5 +25,5 @@ pub use error::ApplyError;
 pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, RemoteChange, apply_group, settle};
-pub(crate) use held::{Hold, due, hold, take_incomplete};
+pub(crate) use held::{Hold, any_due, due, hold, take_incomplete};
 pub(crate) use pending::{PendingRecord, list as pending_records};

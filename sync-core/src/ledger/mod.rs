@@ -25,5 +25,6 @@ pub(crate) use head::{Floor, Head, Identity};
 pub(crate) use objects::{Loaded, by_records};
 pub(crate) use origins::{device_of, head_of, vector};
 pub(crate) use pages::{
-    FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, assemble, feed_page, hash_at, log_page, served_end,
+    FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page,
+    served_end,
 };

@@ -38,11 +38,21 @@ pub(crate) enum PageEntry {
     Had(StateHash),
 }
 
+/// How far back a page may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To the floor: a reader that lacks what stood below must take a snapshot.
+    Floor,
+    /// To whatever is still there: for our own pushes, which promise nothing about what is not.
+    Everything,
+}
+
 /// What a reader asks of the log.
 #[derive(Debug)]
 pub(crate) struct LogRequest<'a> {
     pub(crate) from: Seq,
     pub(crate) have: &'a Vector,
+    pub(crate) reach: Reach,
     pub(crate) max_entries: u32,
     pub(crate) max_bytes: u64,
 }
@@ -69,7 +79,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
     let latest_seq = served_end(db, head).await?;
     let vector = origins::vector(db, names, head.library).await?;
     let mut base_seq = request.from.min(latest_seq);
-    if base_seq < head.floor.seq {
+    if base_seq < head.floor.seq && request.reach == Reach::Floor {
         if !request.have.includes(&head.floor.vector) {
             return Ok(None);
         }

@@ -3,7 +3,13 @@
 //! Neighbours: `apply` and `ledger` below do the work; transports (in crates of their own) carry the messages.
 
 mod error;
+mod judge;
 mod message;
+mod positions;
+mod replica;
+mod round;
+mod serve;
+mod sync_error;
 
 use std::fmt::Debug;
 
@@ -14,6 +20,15 @@ pub use message::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PullRequest, PullResponse,
     PushRequest, PushResponse, Refused,
 };
+
+pub use replica::Limits;
+pub use round::SyncReport;
+pub use sync_error::SyncError;
+
+pub(crate) use positions::load as position_with;
+pub(crate) use replica::{Replica, Report};
+pub(crate) use round::sync_with;
+pub(crate) use serve::Served;
 
 use crate::ids::LibraryId;
 pub use crate::ids::StateHash;

@@ -42,6 +42,9 @@ pub struct Limits {
     pub page_entries: u32,
     /// About how many bytes of changes go into one page. Default: 4 MiB.
     pub page_bytes: u64,
+    /// A replica that has nothing reads a peer's state feed instead of its log if the log is longer than this many
+    /// entries. Default: 10,000.
+    pub snapshot_above: u64,
     /// A group that deletes more records than this is reported: it may be a migration that rebuilt a table. Default:
     /// 10,000.
     pub report_deletes: u64,
@@ -60,6 +63,7 @@ impl Default for Limits {
             max_group: 20_000,
             page_entries: 5_000,
             page_bytes: 4 << 20,
+            snapshot_above: 10_000,
             report_deletes: 10_000,
             event_buffer: 1_024,
             hook_queue: 1_024,
@@ -183,7 +187,13 @@ impl Replica {
 
     fn tune(&self, size: u32, took: Duration) {
         let limit = Duration::from_millis(self.limits.flush_lock_ms);
-        let next = if took > limit { size / 2 } else if took * 2 < limit { size.saturating_mul(2) } else { size };
+        let next = if took > limit {
+            size / 2
+        } else if took * 2 < limit {
+            size.saturating_mul(2)
+        } else {
+            size
+        };
         self.batch.store(next.clamp(SMALLEST_BATCH, LARGEST_BATCH), Ordering::Relaxed);
     }
 
@@ -260,7 +270,8 @@ impl Replica {
                     let mut received = Received::default();
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
-                    let applied = apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
+                    let applied =
+                        apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
                     received.merged = applied.merged;
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
@@ -292,7 +303,13 @@ impl Replica {
         let now_ms = self.now_ms();
         let latest = now_ms.saturating_add(self.limits.max_drift_ms);
         let mut due: Vec<Incoming> = apply::due(write, head, latest).await?.into_iter().flatten().collect();
-        for group in groups {
+        for mut group in groups {
+            if let Some(first) = group.first().filter(|first| first.change.txn != first.change.id) {
+                // The beginning of the group may have come earlier.
+                let mut whole = apply::take_incomplete(write, head, first.change.txn).await?;
+                whole.append(&mut group);
+                group = whole;
+            }
             let Some(last) = group.last() else { continue };
             let newest = group.iter().map(|one| one.change.newest_stamp().ms()).max().unwrap_or(0);
             let count = group.len() as u64;
@@ -318,6 +335,14 @@ impl Replica {
 
     /// Merges the held groups whose time has come.
     pub(crate) async fn release_held(self: &Arc<Self>) -> Result<u64, SyncError> {
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let latest = self.now_ms().saturating_add(self.limits.max_drift_ms);
+        let due = apply::any_due(&db, &head, latest).await?;
+        drop(db);
+        if !due {
+            return Ok(0);
+        }
         Ok(self.receive(Vec::new(), Origin::Log, None).await?.merged)
     }
 }

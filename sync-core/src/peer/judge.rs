@@ -1,0 +1,182 @@
+//! Conflicts put before the user's merge function, once a round is complete.
+//!
+//! Invariant: only a replica that authored one of the two writes asks, so a conflict has at most two answers and
+//! relays give none. An answer is an ordinary change whose context covers both, so it travels and merges like any
+//! other, and replicas converge whatever the function does.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{SyncError, replica::Replica};
+use crate::{
+    apply::{self, Incoming, Origin},
+    capture::Batch,
+    change::{Cell, Change, ChangeKind},
+    ids::RecordId,
+    ledger::{self, Head},
+    merge::ConflictReason,
+    stamp::Stamp,
+    store::{Binding, Bindings, Write, rows, sql},
+    value::SyncValue,
+};
+
+/// A conflict as it stands in the ledger, not judged yet.
+struct Unjudged {
+    id: i64,
+    field: String,
+    winner: Stamp,
+    loser_value: SyncValue,
+}
+
+/// Asks the users' merge functions about the conflicts of this device. Gives the number of merge changes made.
+pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
+    if !replica.models.bound().iter().any(|binding| binding.spec().has_merge) {
+        return Ok(0);
+    }
+    let row =
+        sql::one(replica.store.db(), "SELECT EXISTS (SELECT 1 FROM sync_conflicts WHERE judged = 0)", [])
+            .await?;
+    if row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? == 0 {
+        return Ok(0);
+    }
+    let inner = replica.clone();
+    let (flushed, settled, applied, to) = replica
+        .store
+        .write(move |write| {
+            Box::pin(async move {
+                let bindings = inner.models.refresh(write).await?;
+                let mut head = Head::load(write.db, &write.names).await?;
+                let (flushed, settled) = inner.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                let mut answers = Vec::new();
+                for binding in bindings.iter().filter(|binding| binding.spec().has_merge) {
+                    for (record, conflicts) in unjudged(write, &head, binding).await? {
+                        answers.extend(answer(write, &inner, &mut head, binding, &record, conflicts).await?);
+                    }
+                }
+                sql::execute(write.db, "UPDATE sync_conflicts SET judged = 1 WHERE judged = 0", []).await?;
+                let applied = write_answers(write, &inner, &bindings, &mut head, answers).await?;
+                Ok::<_, SyncError>((flushed, settled, applied, head.seq))
+            })
+        })
+        .await?;
+    let merges = applied.merged;
+    replica.report_local(&flushed, to);
+    replica.report_applied(settled);
+    replica.report_applied(applied);
+    Ok(merges)
+}
+
+/// The conflicts of a model to which this device is a party, by record.
+async fn unjudged(
+    write: &Write<'_>,
+    head: &Head,
+    binding: &Binding,
+) -> Result<BTreeMap<RecordId, Vec<Unjudged>>, SyncError> {
+    let rows = sql::all(
+        write.db,
+        "SELECT id, record, field, winner_id, loser_id, loser_value FROM sync_conflicts \
+         WHERE library = ? AND model = ? AND judged = 0 AND reason = ? ORDER BY id",
+        [head.library.into(), binding.model.into(), ConflictReason::ConcurrentWrite.as_str().into()],
+    )
+    .await?;
+    let me = head.identity.device.node();
+    let stamp = |bytes: Vec<u8>| {
+        Stamp::from_bytes(sql::bytes(&bytes, "a stamp")?)
+            .ok_or_else(|| SyncError::Ledger("a conflict names no stamp".into()))
+    };
+    let mut by_record: BTreeMap<RecordId, Vec<Unjudged>> = BTreeMap::new();
+    for row in &rows {
+        let winner = stamp(sql::column(row, 3)?)?;
+        let loser = stamp(sql::column(row, 4)?)?;
+        if winner.node() != me && loser.node() != me {
+            continue;
+        }
+        let bytes: Vec<u8> = sql::column(row, 5)?;
+        let loser_value = SyncValue::decode(&bytes).map_err(|error| SyncError::Ledger(error.to_string()))?;
+        let conflict =
+            Unjudged { id: sql::column(row, 0)?, field: sql::column(row, 2)?, winner, loser_value };
+        by_record.entry(RecordId::from_bytes(sql::column::<Vec<u8>>(row, 1)?)).or_default().push(conflict);
+    }
+    Ok(by_record)
+}
+
+/// Asks the function about one record; `None` if nothing is to be written.
+async fn answer(
+    write: &Write<'_>,
+    replica: &Replica,
+    head: &mut Head,
+    binding: &Binding,
+    record: &RecordId,
+    conflicts: Vec<Unjudged>,
+) -> Result<Option<Change>, SyncError> {
+    let mut objects =
+        ledger::by_records(write.db, &write.names, head.library, binding.model, [record]).await?;
+    let Some(object) = objects.remove(record).map(|loaded| loaded.object) else { return Ok(None) };
+    let Some(Ok(remote)) = rows::by_record(write.db, binding, [record]).await?.remove(record) else {
+        return Ok(None);
+    };
+    let mut local = remote.clone();
+    for conflict in &conflicts {
+        // A later write has settled it already.
+        let stands = object.cell(&conflict.field).is_some_and(|cell| cell.version == conflict.winner);
+        if let Some(index) = binding.column_of(&conflict.field).filter(|_| stands) {
+            local[index] = conflict.loser_value.clone();
+        }
+        tracing::debug!(conflict = conflict.id, field = conflict.field, "put before the merge function");
+    }
+    if local == remote {
+        return Ok(None);
+    }
+    let merged = match binding.adapter.merge(&local, &remote) {
+        Ok(merged) => merged,
+        Err(error) => {
+            tracing::warn!(%record, %error, "the merged row stands");
+            return Ok(None);
+        }
+    };
+    let id = head.clock.tick(replica.now_ms(), replica.runtime().random.as_ref());
+    let mut cells: Vec<Cell> = binding
+        .travelling()
+        .filter(|index| merged[*index] != remote[*index])
+        .map(|index| {
+            let column = &binding.spec().columns[index];
+            Cell { column: column.wire.clone(), tag: column.tag, version: id, value: merged[index].clone() }
+        })
+        .collect();
+    if cells.is_empty() {
+        return Ok(None);
+    }
+    cells.sort_unstable_by(|a, b| a.column.cmp(&b.column));
+    let change = Change {
+        id,
+        device: head.identity.device,
+        previous: head.previous,
+        txn: id,
+        more: false,
+        kind: ChangeKind::Merge,
+        model: binding.name().clone(),
+        record: record.clone(),
+        generation: object.generation,
+        born: object.born,
+        context: object.clock,
+        cells,
+    };
+    head.previous = Some(id);
+    Ok(Some(change))
+}
+
+async fn write_answers(
+    write: &mut Write<'_>,
+    replica: &Replica,
+    bindings: &Bindings,
+    head: &mut Head,
+    answers: Vec<Change>,
+) -> Result<apply::Applied, SyncError> {
+    let incoming = answers
+        .into_iter()
+        .map(|change| {
+            let bytes = change.encode().into_bytes();
+            Incoming { change, bytes }
+        })
+        .collect();
+    Ok(apply::apply_group(write, bindings, head, incoming, Origin::Log, replica.now_ms()).await?)
+}

@@ -1,0 +1,371 @@
+//! The asking side of the protocol: one round with a peer brings both up to date.
+//!
+//! Invariant: a page is applied in the transaction that moves the cursor behind it. A wrong hash inside a page is
+//! corruption: nothing of it is taken. A chain that differs at the cursor is a restored peer: the round starts again
+//! from the beginning of its log, sparing what is here already.
+
+use std::sync::Arc;
+
+use serde_bytes::ByteBuf;
+
+use super::{
+    Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
+    positions::{self, Position},
+    replica::{Received, Replica},
+    serve::groups,
+};
+use crate::{
+    apply::{Incoming, Origin},
+    change::Change,
+    ids::{DeviceId, Seq, StateHash},
+    ledger::{self, Head, LogRequest, PageEntry, Reach},
+    vector::Vector,
+};
+
+/// What a round did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// Changes sent that were new to the peer.
+    pub sent: u64,
+    /// Changes received that were new here.
+    pub received: u64,
+    /// Records received as they are, from the state feed.
+    pub snapshot_records: u64,
+    /// Changes received that were here already.
+    pub duplicates: u64,
+    /// Changes kept and not merged yet, here or there: their stamps are too far ahead of the clock.
+    pub held: u64,
+    /// Conflicts found while merging.
+    pub conflicts: u64,
+    /// Records that wait now, with a reason ([`pending`](crate::SyncEngine::pending) lists them).
+    pub pending: u64,
+    /// Merge changes that the user's functions made.
+    pub merges: u64,
+    /// Changes that the peer did not take, with its reasons.
+    pub refused: Vec<super::Refused>,
+    /// Bytes of changes sent, as encoded, before any compression.
+    pub bytes_sent: u64,
+    /// Bytes of changes received, likewise.
+    pub bytes_received: u64,
+    /// How far the peer's clock is ahead of this one's, in milliseconds; negative if behind. Half a round trip is in it.
+    pub clock_offset_ms: i64,
+    /// The position in the peer's log up to which everything is here, and the chain's head there.
+    pub confirmed: (Seq, StateHash),
+    /// True if both sides ended with equal vectors and digests.
+    pub in_sync: bool,
+}
+
+/// A round in progress.
+struct Round<'a> {
+    replica: &'a Arc<Replica>,
+    peer: &'a dyn Peer,
+    theirs: Hello,
+    position: Position,
+    report: SyncReport,
+    /// True once the peer's log was begun again in this round.
+    restarted: bool,
+}
+
+/// One round with `peer`.
+pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<SyncReport, SyncError> {
+    replica.flush().await?;
+    replica.release_held().await?;
+    let mut round = Round::begin(replica, peer).await?;
+    if round.position.feed.is_some() {
+        round.snapshot().await?;
+    }
+    round.push_and_pull().await?;
+    round.pull_rest().await?;
+    let merges = super::judge::judge(replica).await?;
+    round.report.merges = merges;
+    if merges > 0 {
+        round.push_and_pull().await?;
+    }
+    round.finish().await
+}
+
+impl<'a> Round<'a> {
+    async fn begin(replica: &'a Arc<Replica>, peer: &'a dyn Peer) -> Result<Self, SyncError> {
+        let mine = replica.introduce(None).await?;
+        let asked_at = replica.now_ms();
+        let theirs = peer.hello(mine.clone()).await?;
+        let waited = replica.now_ms().saturating_sub(asked_at);
+        if theirs.library != mine.library {
+            return Err(PeerError::WrongLibrary { asked: mine.library }.into());
+        }
+        if theirs.device == mine.device {
+            return Err(PeerError::SameDevice { device: mine.device }.into());
+        }
+        let (db, names) = replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let mut position = positions::load(&db, head.library, theirs.device).await?;
+        if position.log_id != Some(theirs.log_id) {
+            position = Position { log_id: Some(theirs.log_id), ..Position::default() };
+        }
+        // A replica that has nothing reads the state of a peer that has much, not its history.
+        let nothing = mine.latest_seq == Seq(0) && mine.vector == Vector::new();
+        if nothing && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {
+            position.feed.get_or_insert_default();
+        }
+        let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);
+        let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
+        let report = SyncReport { clock_offset_ms: there.saturating_sub(here), ..SyncReport::default() };
+        Ok(Self { replica, peer, theirs, position, report, restarted: false })
+    }
+
+    /// Reads the state feed to its end, page by page; an interrupted one goes on where it was.
+    async fn snapshot(&mut self) -> Result<(), SyncError> {
+        let identity = self.replica.identity();
+        loop {
+            // An empty cursor marks a feed of which no page was read yet.
+            let after =
+                self.position.feed.clone().filter(|cursor| !cursor.is_empty()).map(super::ObjectsCursor);
+            let request = ObjectsRequest {
+                library: identity.library,
+                device: identity.device,
+                after,
+                max_objects: self.replica.limits.page_entries,
+                max_bytes: self.replica.limits.page_bytes,
+            };
+            let page = self.peer.objects(request).await?;
+            if page.log_id != self.theirs.log_id {
+                return Err(
+                    PeerError::Busy("the peer's log was begun anew during the snapshot".into()).into()
+                );
+            }
+            self.report.bytes_received += page.objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            self.report.snapshot_records += page.objects.len() as u64;
+            let group = page
+                .objects
+                .into_iter()
+                .map(|bytes| {
+                    let change = Change::decode(&bytes).map_err(|error| {
+                        PeerError::Corrupt(format!("a record of the state feed: {error}"))
+                    })?;
+                    Ok(Incoming { change, bytes: bytes.into_vec() })
+                })
+                .collect::<Result<Vec<_>, SyncError>>()?;
+            let complete = page.next.is_none();
+            self.position.feed = page.next.map(|cursor| cursor.0);
+            if complete {
+                self.position.seq = page.seq;
+                self.position.state_hash = page.state_hash;
+            }
+            let origin = Origin::Feed { complete: complete.then_some(page.vector) };
+            let from = Some((self.theirs.device, self.position.clone()));
+            let received = self.replica.receive(vec![group], origin, from).await?;
+            self.take_note(&received, false);
+            if complete {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends what the peer lacks, page by page; the first request also pulls.
+    async fn push_and_pull(&mut self) -> Result<(), SyncError> {
+        let mut asked = false;
+        loop {
+            let (changes, next, end) = self.outgoing().await?;
+            let sends = !changes.is_empty();
+            if !sends && asked {
+                self.position.sent = next;
+                return Ok(());
+            }
+            if !sends {
+                // Nothing to send: a plain pull.
+                let request = self.pull_request().await?;
+                let answer = self.peer.pull(request).await;
+                self.position.sent = next;
+                return self.pulled(answer).await;
+            }
+            let pull = if asked { None } else { Some(self.pull_request().await?) };
+            self.report.bytes_sent += changes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            let identity = self.replica.identity();
+            let request = PushRequest {
+                library: identity.library,
+                device: identity.device,
+                log_id: identity.log_id,
+                changes,
+                pull,
+            };
+            let answer = match self.peer.push(request.clone()).await {
+                Err(PeerError::SnapshotRequired) if request.pull.is_some() => {
+                    // The push was merged; only the pull must begin with the state.
+                    self.begin_snapshot().await?;
+                    self.peer.push(PushRequest { pull: None, ..request }).await?
+                }
+                answer => answer?,
+            };
+            self.report.sent += answer.merged;
+            self.report.held += answer.held;
+            self.report.refused.extend(answer.refused);
+            self.position.sent = next;
+            self.position.vector = answer.vector;
+            if let Some(page) = answer.pull {
+                self.pulled(Ok(page)).await?;
+            }
+            asked = true;
+            if next >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next changes of our log that the peer lacks: the changes, the position after them, the end of the log.
+    async fn outgoing(&self) -> Result<(Vec<ByteBuf>, Seq, Seq), SyncError> {
+        let (db, names) = self.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let have = &self.theirs.vector;
+        let mut from = self.position.sent;
+        loop {
+            let limits = &self.replica.limits;
+            let wanted = LogRequest {
+                from,
+                have,
+                reach: Reach::Everything,
+                max_entries: limits.page_entries,
+                max_bytes: limits.page_bytes,
+            };
+            let Some(page) = ledger::log_page(&db, &names, &head, wanted).await? else {
+                return Ok((Vec::new(), from, from));
+            };
+            let changes: Vec<ByteBuf> = page
+                .entries
+                .into_iter()
+                .filter_map(|entry| match entry {
+                    PageEntry::Change(bytes) => Some(ByteBuf::from(bytes)),
+                    PageEntry::Had(_) => None,
+                })
+                .collect();
+            from = page.next_seq;
+            if !changes.is_empty() || from >= page.latest_seq {
+                return Ok((changes, from, page.latest_seq));
+            }
+        }
+    }
+
+    async fn pull_request(&self) -> Result<PullRequest, SyncError> {
+        let (db, names) = self.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        Ok(PullRequest {
+            library: head.identity.library,
+            device: head.identity.device,
+            log_id: self.position.log_id,
+            from_seq: self.position.seq,
+            have: ledger::vector(&db, &names, head.library).await?,
+            max_entries: self.replica.limits.page_entries,
+            max_bytes: self.replica.limits.page_bytes,
+        })
+    }
+
+    async fn pull_rest(&mut self) -> Result<(), SyncError> {
+        while self.position.seq < self.theirs.latest_seq {
+            let request = self.pull_request().await?;
+            let answer = self.peer.pull(request).await;
+            self.pulled(answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_snapshot(&mut self) -> Result<(), SyncError> {
+        self.position.feed = Some(ByteBuf::new());
+        self.snapshot().await
+    }
+
+    /// Takes in a page.
+    async fn pulled(&mut self, answer: Result<PullResponse, PeerError>) -> Result<(), SyncError> {
+        let page = match answer {
+            Ok(page) => page,
+            Err(PeerError::SnapshotRequired) => return self.begin_snapshot().await,
+            Err(error) => return Err(error.into()),
+        };
+        if page.log_id != self.theirs.log_id {
+            return Err(PeerError::Busy("the peer's log was begun anew during the round".into()).into());
+        }
+        let mut hash = page.base_hash;
+        let continues = page.base_seq == self.position.seq;
+        if continues && page.base_hash != self.position.state_hash {
+            return self.restart().await;
+        }
+        self.theirs.latest_seq = page.latest_seq;
+        let mut changes = Vec::new();
+        for entry in page.entries {
+            match entry {
+                Entry::Change(bytes) => {
+                    hash = ledger::extend(hash, Change::digest(self.theirs.library, &bytes));
+                    self.report.bytes_received += bytes.len() as u64;
+                    changes.push(bytes);
+                }
+                Entry::Digest(digest) => hash = ledger::extend(hash, digest),
+            }
+        }
+        if hash != page.state_hash {
+            return Err(
+                PeerError::Corrupt("a page does not give the hash that stands under it".into()).into()
+            );
+        }
+        let mut refused = Vec::new();
+        let groups = groups(changes, &mut refused);
+        if let Some(refused) = refused.first() {
+            return Err(PeerError::Corrupt(format!("a change of the peer's log: {}", refused.reason)).into());
+        }
+        self.position.seq = page.next_seq;
+        self.position.state_hash = hash;
+        self.position.vector = page.vector;
+        let from = Some((self.theirs.device, self.position.clone()));
+        let received = self.replica.receive(groups, Origin::Log, from).await?;
+        self.take_note(&received, true);
+        Ok(())
+    }
+
+    /// The peer's log is not the one that our cursor is in: it was restored. Reads it from the beginning.
+    async fn restart(&mut self) -> Result<(), SyncError> {
+        if self.restarted {
+            return Err(
+                PeerError::Corrupt("the chain of the peer's log differs at its beginning".into()).into()
+            );
+        }
+        self.restarted = true;
+        tracing::warn!(peer = %self.theirs.device, "the peer's log differs from what was read of it: reading it anew");
+        self.position = Position { log_id: Some(self.theirs.log_id), ..Position::default() };
+        let request = self.pull_request().await?;
+        let answer = self.peer.pull(request).await;
+        Box::pin(self.pulled(answer)).await
+    }
+
+    fn take_note(&mut self, received: &Received, log: bool) {
+        if log {
+            self.report.received += received.merged;
+        }
+        self.report.duplicates += received.duplicates;
+        self.report.held += received.held;
+        self.report.conflicts += received.conflicts;
+        self.report.pending += received.pending;
+    }
+
+    async fn finish(mut self) -> Result<SyncReport, SyncError> {
+        let identity = self.replica.identity();
+        let (db, names) = self.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let mine = ledger::vector(&db, &names, head.library).await?;
+        drop(db);
+        let theirs: &Vector = &self.position.vector;
+        self.report.in_sync = *theirs == mine;
+        self.report.confirmed = (self.position.seq, self.position.state_hash);
+        let position = self.position;
+        let device: DeviceId = self.theirs.device;
+        debug_assert_ne!(device, identity.device);
+        self.replica
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    let head = Head::load(write.db, &write.names).await?;
+                    positions::save(write.db, head.library, device, &position).await?;
+                    Ok::<_, SyncError>(())
+                })
+            })
+            .await?;
+        Ok(self.report)
+    }
+}

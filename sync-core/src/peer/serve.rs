@@ -1,0 +1,278 @@
+//! The answering side of the protocol: a replica as others see it.
+//!
+//! Invariant: nothing is served that is not committed with `synchronous=FULL`, and all of an answer is of one moment.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt};
+use serde_bytes::ByteBuf;
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::{
+    Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest,
+    PullResponse, PushRequest, PushResponse, Refused, SyncError,
+    replica::{Replica, Report},
+};
+use crate::{
+    apply::{Incoming, Origin},
+    capture::Batch,
+    change::Change,
+    ids::{DeviceId, LibraryId},
+    ledger::{self, FeedCursor, FeedPage, Head, LogRequest, PageEntry, Reach},
+    stamp::Stamp,
+};
+
+/// The most that any one request is given, whatever it asks for.
+const MAX_PAGE_ENTRIES: u32 = 20_000;
+const MAX_PAGE_BYTES: u64 = 16 << 20;
+
+impl Replica {
+    /// What this replica says of itself.
+    pub(crate) async fn introduce(&self, to: Option<DeviceId>) -> Result<Hello, SyncError> {
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let latest_seq = ledger::served_end(&db, &head).await?;
+        let newest_of_yours = match to {
+            Some(device) => ledger::head_of(&db, &names, head.library, device).await?,
+            None => None,
+        };
+        Ok(Hello {
+            protocol: PROTOCOL,
+            device: head.identity.device,
+            library: head.identity.library,
+            log_id: head.identity.log_id,
+            schema: self.schema_fingerprint(),
+            wall_ms: self.now_ms(),
+            vector: ledger::vector(&db, &names, head.library).await?,
+            latest_seq,
+            state_hash: ledger::hash_at(&db, &head, latest_seq).await?,
+            digest: head.digest.to_bytes(),
+            newest_of_yours,
+        })
+    }
+
+    /// A number that is equal where models, columns and rules are.
+    fn schema_fingerprint(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        for adapter in self.models.adapters() {
+            let spec = adapter.spec();
+            hasher.update(spec.id.as_bytes()).update(&[0]);
+            for column in &spec.columns {
+                hasher.update(column.wire.as_bytes()).update(&[0, column.tag.rule, column.tag.kind]);
+                hasher.update(format!("{:?}{:?}", column.kind, column.role).as_bytes()).update(&[0]);
+            }
+        }
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        u64::from_be_bytes(eight)
+    }
+
+    fn check_library(&self, asked: LibraryId) -> Result<(), PeerError> {
+        if asked == self.identity().library { Ok(()) } else { Err(PeerError::WrongLibrary { asked }) }
+    }
+
+    async fn serve_pull(&self, request: &PullRequest) -> Result<PullResponse, SyncError> {
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        // A position in another incarnation of this log says nothing here.
+        let known = request.log_id.is_none_or(|log| log == head.identity.log_id);
+        let from = if known { request.from_seq } else { crate::ids::Seq(0) };
+        let wanted = LogRequest {
+            from,
+            have: &request.have,
+            reach: Reach::Floor,
+            max_entries: request.max_entries.min(MAX_PAGE_ENTRIES),
+            max_bytes: request.max_bytes.min(MAX_PAGE_BYTES),
+        };
+        let page = ledger::log_page(&db, &names, &head, wanted).await?.ok_or(PeerError::SnapshotRequired)?;
+        let entries = page
+            .entries
+            .into_iter()
+            .map(|entry| match entry {
+                PageEntry::Change(bytes) => Entry::Change(ByteBuf::from(bytes)),
+                PageEntry::Had(digest) => Entry::Digest(digest),
+            })
+            .collect();
+        Ok(PullResponse {
+            log_id: head.identity.log_id,
+            base_seq: page.base_seq,
+            entries,
+            next_seq: page.next_seq,
+            latest_seq: page.latest_seq,
+            base_hash: page.base_hash,
+            state_hash: page.state_hash,
+            vector: page.vector,
+        })
+    }
+
+    async fn serve_push(self: &Arc<Self>, request: PushRequest) -> Result<PushResponse, SyncError> {
+        let mut refused = Vec::new();
+        let groups = groups(request.changes, &mut refused);
+        let received = if groups.is_empty() {
+            Default::default()
+        } else {
+            self.receive(groups, Origin::Log, None).await?
+        };
+        let pull = match &request.pull {
+            Some(pull) => Some(self.serve_pull(pull).await?),
+            None => None,
+        };
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        Ok(PushResponse {
+            merged: received.merged,
+            duplicates: received.duplicates,
+            held: received.held,
+            staged: received.staged,
+            refused,
+            vector: ledger::vector(&db, &names, head.library).await?,
+            pull,
+        })
+    }
+
+    async fn serve_objects(self: &Arc<Self>, request: &ObjectsRequest) -> Result<ObjectsPage, SyncError> {
+        let cursor: Option<FeedCursor> = match &request.after {
+            Some(cursor) => Some(
+                rmp_serde::from_slice(&cursor.0)
+                    .map_err(|_| PeerError::Invalid("the cursor is not one of this feed".into()))?,
+            ),
+            None => None,
+        };
+        let max_objects = request.max_objects.min(MAX_PAGE_ENTRIES);
+        let max_bytes = request.max_bytes.min(MAX_PAGE_BYTES);
+        for _ in 0..2 {
+            self.flush().await?;
+            let (db, names) = self.store.read().await?;
+            let head = Head::load(&db, &names).await?;
+            let bindings = self.models.bound();
+            let page =
+                ledger::feed_page(&db, &names, &bindings, &head, cursor.clone(), max_objects, max_bytes)
+                    .await?;
+            if !page.dirty {
+                return feed_response(&head, page);
+            }
+        }
+        // Somebody writes all the time: under the write lock nobody does.
+        let replica = self.clone();
+        let (head, page) = self
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let page = ledger::feed_page(
+                        write.db,
+                        &write.names,
+                        &bindings,
+                        &head,
+                        cursor,
+                        max_objects,
+                        max_bytes,
+                    )
+                    .await?;
+                    Ok::<_, SyncError>((head, page))
+                })
+            })
+            .await?;
+        if page.dirty {
+            return Err(SyncError::Ledger(
+                "a row is not what its object says, and no guard noted it: run `reconcile`".into(),
+            ));
+        }
+        feed_response(&head, page)
+    }
+}
+
+fn feed_response(head: &Head, page: FeedPage) -> Result<ObjectsPage, SyncError> {
+    let cursor =
+        rmp_serde::to_vec_named(&page.cursor).map_err(|error| SyncError::Ledger(error.to_string()))?;
+    Ok(ObjectsPage {
+        log_id: head.identity.log_id,
+        objects: page.objects.into_iter().map(ByteBuf::from).collect(),
+        next: (!page.complete).then(|| ObjectsCursor(ByteBuf::from(cursor))),
+        seq: page.cursor.start.seq,
+        state_hash: page.cursor.start.state_hash,
+        vector: page.cursor.start.vector,
+        total: page.total,
+    })
+}
+
+/// Decodes changes and cuts them into groups. What does not decode is refused by itself.
+pub(crate) fn groups(changes: Vec<ByteBuf>, refused: &mut Vec<Refused>) -> Vec<Vec<Incoming>> {
+    let mut groups: Vec<Vec<Incoming>> = Vec::new();
+    for bytes in changes {
+        let change = match Change::decode(&bytes) {
+            Ok(change) => change,
+            Err(error) => {
+                refused.push(Refused { id: Stamp::NIL, reason: error.to_string() });
+                continue;
+            }
+        };
+        let goes_on = groups
+            .last()
+            .and_then(|group| group.last())
+            .is_some_and(|last| last.change.more && last.change.txn == change.txn);
+        let incoming = Incoming { change, bytes: bytes.into_vec() };
+        match groups.last_mut() {
+            Some(group) if goes_on => group.push(incoming),
+            _ => groups.push(vec![incoming]),
+        }
+    }
+    groups
+}
+
+/// A replica behind the protocol.
+#[derive(Clone, Debug)]
+pub(crate) struct Served(pub(crate) Arc<Replica>);
+
+#[async_trait]
+impl Peer for Served {
+    async fn hello(&self, hello: Hello) -> Result<Hello, PeerError> {
+        let replica = &self.0;
+        if hello.protocol != PROTOCOL {
+            return Err(PeerError::Protocol { ours: PROTOCOL, theirs: hello.protocol });
+        }
+        replica.check_library(hello.library)?;
+        let identity = replica.identity();
+        if hello.device == identity.device {
+            return Err(PeerError::SameDevice { device: identity.device });
+        }
+        replica.flush().await?;
+        Ok(replica.introduce(Some(hello.device)).await?)
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
+        self.0.check_library(request.library)?;
+        Ok(self.0.serve_pull(&request).await?)
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError> {
+        self.0.check_library(request.library)?;
+        if let Some(pull) = &request.pull {
+            self.0.check_library(pull.library)?;
+        }
+        Ok(self.0.serve_push(request).await?)
+    }
+
+    async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
+        self.0.check_library(request.library)?;
+        Ok(self.0.serve_objects(&request).await?)
+    }
+
+    async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
+        self.0.check_library(library)?;
+        let reports = BroadcastStream::new(self.0.reports());
+        // A reader that missed some is told of the next: a notice is only a hint.
+        let notices = reports.filter_map(move |report| async move {
+            let latest_seq = match report.ok()? {
+                Report::Local { to, .. } => to,
+                Report::Applied(applied) => applied.to,
+                Report::ManyDeletes(_) | Report::Held { .. } => return None,
+            };
+            Some(Notice { library, latest_seq })
+        });
+        Ok(notices.boxed())
+    }
+}

@@ -1,0 +1,112 @@
+//! What can go wrong in a call to the engine: one enum per stage, wrapped here.
+
+use super::PeerError;
+use crate::{
+    apply::ApplyError,
+    capture::CaptureError,
+    ids::LibraryId,
+    ledger::LedgerError,
+    model::ModelError,
+    store::{BindError, StoreError},
+};
+
+/// See the [module](self). [`is_retryable`](SyncError::is_retryable) says whether the same call may succeed later.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// An entity cannot sync as it is written.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// An entity does not fit its table.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sync tables hold something that this crate never writes: `verify` says more.
+    #[error("the ledger is damaged: {0}")]
+    Ledger(String),
+    /// The database holds another library than the one asked for.
+    #[error(
+        "this database holds library {found}, not {asked}: open the right file, or leave out `.library(..)`"
+    )]
+    WrongLibrary {
+        /// The library asked for.
+        asked: LibraryId,
+        /// The library in the database.
+        found: LibraryId,
+    },
+    /// The peer refused or could not be reached.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// Too many changes are held already; the peer keeps the rest until there is room.
+    #[error(
+        "too many changes are held, from the future or of incomplete groups: check the clocks (`status` shows them)"
+    )]
+    HeldFull,
+    /// No record has this key, or its model is not one of this program's.
+    #[error("unknown record: {0}")]
+    UnknownRecord(String),
+    /// The engine was shut down.
+    #[error("the engine was shut down")]
+    Shutdown,
+}
+
+impl SyncError {
+    /// True if the same call may succeed later without anybody doing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Peer(error) => error.is_retryable(),
+            Self::HeldFull => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<LedgerError> for SyncError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error) => Self::Store(error),
+            LedgerError::Corrupt(what) => Self::Ledger(what),
+        }
+    }
+}
+
+impl From<CaptureError> for SyncError {
+    fn from(error: CaptureError) -> Self {
+        match error {
+            CaptureError::Ledger(error) => error.into(),
+            CaptureError::Bind(error) => Self::Bind(error),
+        }
+    }
+}
+
+impl From<ApplyError> for SyncError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Ledger(error) => error.into(),
+            ApplyError::Bind(error) => Self::Bind(error),
+        }
+    }
+}
+
+impl From<sea_orm::DbErr> for SyncError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What a peer is told of a fault in here: what it can do, and no more.
+impl From<SyncError> for PeerError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Peer(error) => error,
+            error if error.is_retryable() => Self::Busy(error.to_string()),
+            error => {
+                tracing::error!(%error, "a peer's request failed");
+                Self::Failed("internal error; the peer's log says more".into())
+            }
+        }
+    }
+}
