@@ -65,8 +65,8 @@ pub enum ModelError {
     },
     /// A column's type cannot travel.
     #[error(
-        "the column `{column}` of `{model}` has the type {found}, which cannot travel: keep it as JSON, or leave it \
-         out with `#[sync(skip)]`"
+        "the column `{column}` of `{model}` has the type {found}, which no value here can hold: keep it as JSON, text or \
+         bytes"
     )]
     UnsupportedColumn {
         /// The model.

@@ -36,7 +36,7 @@ fn record<A: Syncable>(value: impl Fn(ColumnOf<A>) -> Option<Value>) -> Option<R
 ///
 /// It runs in the application's call, where no engine and so no [`Runtime`](crate::runtime::Runtime) may be: the time
 /// and the random bytes are the system's. No promise rests on them.
-pub(crate) fn fill<A: Syncable>(active: &mut A, insert: bool) {
+pub fn fill<A: Syncable>(active: &mut A, insert: bool) {
     let single = <<KeyOf<A> as PrimaryKeyTrait>::ValueType as PrimaryKeyArity>::ARITY == 1;
     if !insert || A::KEY == KeyPolicy::Manual || !single {
         return;

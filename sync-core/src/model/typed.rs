@@ -11,8 +11,8 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveModelTrait, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn,
-    PrimaryKeyTrait, Value,
+    ActiveModelTrait, ColumnTrait, ColumnType, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait,
+    PrimaryKeyToColumn, PrimaryKeyTrait, Value,
 };
 
 use crate::{
@@ -191,11 +191,10 @@ fn column_specs<A: Syncable>(
         let rule =
             rules.columns.iter().rev().find(|(column, _)| *column == name).map(|(_, rule)| rule.clone());
         let rule = rule.unwrap_or_default();
-        let array_type = ModelOf::<A>::get_value_type(*column);
-        let kind = ColumnKind::from_array_type(&array_type).ok_or_else(|| ModelError::UnsupportedColumn {
+        let kind = kind::<A>(*column).map_err(|found| ModelError::UnsupportedColumn {
             model: model(),
             column: name.to_owned(),
-            found: format!("{array_type:?}"),
+            found,
         })?;
         let wire = rule.wire.unwrap_or(name);
         if specs.iter().any(|spec| spec.wire == wire) {
@@ -218,6 +217,17 @@ fn column_specs<A: Syncable>(
         });
     }
     Ok(specs)
+}
+
+/// The column's kind by its field's type, or the name of a type that has none.
+fn kind<A: Syncable>(column: ColumnOf<A>) -> Result<ColumnKind, String> {
+    let column_type = column.def().get_column_type().clone();
+    // A list has the array type of its elements.
+    if matches!(column_type, ColumnType::Array(_) | ColumnType::Vector(_)) {
+        return Err(format!("{column_type:?}"));
+    }
+    let array_type = ModelOf::<A>::get_value_type(column);
+    ColumnKind::from_array_type(&array_type).ok_or_else(|| format!("{array_type:?}"))
 }
 
 fn fill(kind: ColumnKind, value: &Value) -> Result<SyncValue, ValueError> {
