@@ -3,10 +3,11 @@
 #[expect(unused_extern_crates, reason = "what the derive writes names the crate, in system models too")]
 extern crate self as sync_core;
 
+mod apply;
+mod capture;
 mod change;
 mod ids;
 mod ledger;
-mod capture;
 pub mod merge;
 mod model;
 mod peer;
@@ -16,6 +17,8 @@ mod store;
 mod value;
 mod vector;
 
+pub use apply::{ApplyError, PendingReason};
+pub use capture::CaptureError;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
 pub use ledger::LedgerError;
@@ -32,7 +35,7 @@ pub use store::{BindError, StoreError, install_statements, sqlite, uninstall_sta
 pub use sync_derive::{Syncable, behavior};
 pub use value::{
     ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,
-    from_database, read_sqlite, to_database, to_field,
+    from_database, read_sqlite, to_database, to_enum_field, to_field,
 };
 pub use vector::{Clock, Vector};
 

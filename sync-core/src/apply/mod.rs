@@ -10,10 +10,12 @@
 //! * `foreign` whose parents are there, whose children must step back
 //! * `rows` the statements that bring a table in line
 //! * `pending` what waits, and why
+//! * `held` groups that are kept and not merged yet
 
 mod error;
 mod foreign;
 mod group;
+mod held;
 mod pending;
 mod rows;
 mod unique;
@@ -23,4 +25,5 @@ pub use error::ApplyError;
 pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, RemoteChange, apply_group, settle};
+pub(crate) use held::{Hold, due, hold, take_incomplete};
 pub(crate) use pending::{PendingRecord, list as pending_records};

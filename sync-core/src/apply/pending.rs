@@ -191,6 +191,8 @@ pub(crate) fn decode_kept(kept: &[u8]) -> Result<Vec<(String, SyncValue)>, Ledge
         rmp_serde::from_slice(kept).map_err(|error| corrupt(error.to_string()))?;
     pairs
         .into_iter()
-        .map(|(name, bytes)| Ok((name, SyncValue::decode(&bytes).map_err(|error| corrupt(error.to_string()))?)))
+        .map(|(name, bytes)| {
+            Ok((name, SyncValue::decode(&bytes).map_err(|error| corrupt(error.to_string()))?))
+        })
         .collect()
 }

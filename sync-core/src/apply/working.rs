@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{ApplyError, pending::Wait};
+use super::{
+    ApplyError,
+    pending::Wait,
+    unique::{self, UniqueKey},
+};
 use crate::{
     ids::{Name, RecordId},
     ledger::{self, Head, LedgerError, Loaded, assemble},
@@ -29,14 +33,22 @@ pub(crate) struct Working {
     pub(crate) row: Option<Vec<SyncValue>>,
     /// What the object added to the digest before.
     pub(crate) digest: Digest,
-    /// True if the object or what is to be done with its row is another than before.
+    /// Per unique key of the table: what the object held of it before.
+    pub(crate) old_keys: Vec<Option<UniqueKey>>,
+    /// True if the object is another than before, if only in its clock.
     pub(crate) touched: bool,
     /// True if a column's value, the generation or the birth changed.
     pub(crate) changed: bool,
+    /// True if the record is not shown and what kept it out may have ended.
+    pub(crate) candidate: bool,
+    /// True if it was decided whether the record is hidden.
+    pub(crate) judged: bool,
     /// Why there is to be no row, or none that holds all of the object.
     pub(crate) wait: Option<Wait>,
     /// True if the row is to be there. Decided by `unique` and `foreign`.
     pub(crate) show: bool,
+    /// The database refused the row: it stays away, or as it is.
+    pub(crate) refused: Option<Wait>,
     /// Columns, by index into the spec, that keep what the row holds although the object says otherwise.
     pub(crate) withheld: Vec<usize>,
     /// Columns to be `NULL` in the row only, because a deleted parent says so.
@@ -47,6 +59,11 @@ impl Working {
     /// True if the row was there before.
     pub(crate) fn was_shown(&self) -> bool {
         self.before.as_ref().is_some_and(|object| object.shown && object.is_alive())
+    }
+
+    /// True if the record exists.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.object.is_alive()
     }
 
     /// The value that the object has for the column with this index of the spec; `None` if it has no cell.
@@ -84,7 +101,8 @@ impl WorkingSet {
         let mut objects = ledger::by_records(write.db, &write.names, head.library, id, &records).await?;
         let mut table_rows = match &binding {
             Some(binding) => {
-                let shown = objects.iter().filter(|(_, loaded)| loaded.object.shown).map(|(record, _)| record);
+                let shown =
+                    objects.iter().filter(|(_, loaded)| loaded.object.shown).map(|(record, _)| record);
                 rows::by_record(write.db, binding, shown).await?
             }
             None => HashMap::new(),
@@ -101,6 +119,15 @@ impl WorkingSet {
     /// The record of the model `model`.
     pub(crate) fn get(&self, key: &Key) -> Option<&Working> {
         self.records.get(key)
+    }
+
+    /// Looks at those of `records` again that are not shown.
+    pub(crate) fn nominate(&mut self, model: i64, records: impl IntoIterator<Item = RecordId>) {
+        for record in records {
+            if let Some(working) = self.records.get_mut(&(model, record)) {
+                working.candidate |= working.is_alive() && !working.was_shown();
+            }
+        }
     }
 
     /// The keys of the records for which `wanted` holds, in one order on every replica.
@@ -134,16 +161,23 @@ fn working(
     };
     Ok(Working {
         model: model.clone(),
-        binding,
         id,
         show: before.as_ref().is_some_and(|object| object.shown && object.is_alive()),
         before,
-        object,
         row: row.and_then(Result::ok),
+        old_keys: binding
+            .as_deref()
+            .map(|binding| unique::keys(binding, record, &object))
+            .unwrap_or_default(),
+        binding,
+        object,
         digest,
         touched: false,
         changed: false,
+        candidate: false,
+        judged: false,
         wait: None,
+        refused: None,
         withheld: Vec::new(),
         nulled: Vec::new(),
     })

@@ -16,6 +16,7 @@ use crate::{
     ids::RecordId,
     ledger::{Commit, Head, Loaded, ObjectWrite},
     merge::StoredObject,
+    model::TriggerPolicy,
     stamp::Stamp,
     store::{Binding, Bindings, Write, rows::RowState, sql},
     value::{SyncValue, ValueHash},
@@ -30,6 +31,15 @@ pub(crate) struct Absorbed {
     pub(crate) records: Vec<(i64, RecordId)>,
 }
 
+/// What is absorbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AbsorbScope {
+    /// Everything that is noted.
+    Everything,
+    /// What triggers did to models that do not log the effects of triggers; the notes of the others stay.
+    TriggersToAbsorb,
+}
+
 /// Takes everything dirty as known. A row without an object stays unknown: its first logged change carries all of
 /// it. A record whose row is gone is pending until another device writes it.
 pub(crate) async fn absorb(
@@ -37,29 +47,51 @@ pub(crate) async fn absorb(
     bindings: &Bindings,
     head: &mut Head,
     images: &Images,
+    scope: AbsorbScope,
 ) -> Result<Absorbed, CaptureError> {
     let mut absorbed = Absorbed::default();
     let Some(span) = notes::span(write.db, bindings, None).await? else { return Ok(absorbed) };
     let mut commit = Commit::default();
+    let mut to_log = Vec::new();
     for draft in drafts(write, bindings, head, span, &mut Flushed::default()).await? {
         let Draft { binding, noted, hashes, object, difference, .. } = draft;
+        if scope == AbsorbScope::TriggersToAbsorb && binding.spec().triggers == TriggerPolicy::Log {
+            to_log.push((binding.model, noted.record));
+            continue;
+        }
         let Some(Loaded { id, mut object }) = object else { continue };
         let before = object.digest(binding.name(), &noted.record);
-        let image = images.get(&(binding.model, noted.record.clone())).and_then(|image| image.as_deref().ok());
-        match difference {
+        let image =
+            images.get(&(binding.model, noted.record.clone())).and_then(|image| image.as_deref().ok());
+        let kept = match difference {
             Difference::Edit(columns) => {
+                let mut kept = true;
                 for column in columns {
-                    shadow(write, binding, &noted.record, &mut object, image, column, hashes[column]).await?;
+                    kept &= shadow(write, binding, &noted.record, &mut object, image, column, hashes[column])
+                        .await?;
                 }
+                kept
             }
             Difference::Delete => {
-                for column in binding.travelling().collect::<Vec<_>>() {
-                    keep(write, binding, &noted.record, &mut object, image, column).await?;
+                let mut kept = true;
+                for column in binding.travelling() {
+                    kept &= keep(write, binding, &noted.record, &mut object, image, column).await?;
                 }
                 object.shown = false;
-                mark_absent(write, head, binding, &noted.record).await?;
+                kept
             }
             Difference::Insert | Difference::None => continue,
+        };
+        if !kept {
+            tracing::warn!(
+                model = %binding.name(), record = %noted.record,
+                "a write without sync replaced a value of which no copy is left here: it is logged after all"
+            );
+            to_log.push((binding.model, noted.record));
+            continue;
+        }
+        if !object.shown {
+            mark_absent(write, head, binding, &noted.record).await?;
         }
         absorbed.records.push((binding.model, noted.record.clone()));
         let (model, record) = (binding.name().clone(), noted.record);
@@ -67,6 +99,11 @@ pub(crate) async fn absorb(
     }
     commit.write(write, head).await?;
     notes::clear(write.db, bindings, span).await?;
+    for (model, record) in to_log {
+        if let Some(binding) = bindings.by_model(model) {
+            notes::note_records(write.db, binding, &[record]).await?;
+        }
+    }
     Ok(absorbed)
 }
 
@@ -79,8 +116,10 @@ async fn shadow(
     image: Option<&[SyncValue]>,
     column: usize,
     hash: ValueHash,
-) -> Result<(), CaptureError> {
-    keep(write, binding, record, object, image, column).await?;
+) -> Result<bool, CaptureError> {
+    if !keep(write, binding, record, object, image, column).await? {
+        return Ok(false);
+    }
     let wire = &binding.spec().columns[column].wire;
     if let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire) {
         cell.shadow = (cell.hash != hash).then_some(hash);
@@ -88,10 +127,10 @@ async fn shadow(
             cell.payload = None;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Keeps the author's value of a cell beside the object.
+/// Keeps the author's value of a cell beside the object. False if there is no copy of it.
 async fn keep(
     write: &Write<'_>,
     binding: &Binding,
@@ -99,27 +138,19 @@ async fn keep(
     object: &mut StoredObject,
     image: Option<&[SyncValue]>,
     column: usize,
-) -> Result<(), CaptureError> {
+) -> Result<bool, CaptureError> {
     let wire = &binding.spec().columns[column].wire;
-    let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire && cell.payload.is_none()) else {
-        return Ok(());
+    let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire && cell.payload.is_none())
+    else {
+        return Ok(true);
     };
     let from_image = image.map(|row| row[column].clone()).filter(|value| value.hash64() == cell.hash);
     let value = match from_image {
         Some(value) => Some(value),
         None => logged_value(write, binding.model, record, cell.version, wire).await?,
     };
-    match value {
-        Some(value) => cell.payload = Some(value),
-        None => {
-            return Err(crate::ledger::LedgerError::Corrupt(format!(
-                "the value of {}.{wire} of {record} was overwritten without sync and is in no log",
-                binding.name()
-            ))
-            .into());
-        }
-    }
-    Ok(())
+    cell.payload = value;
+    Ok(cell.payload.is_some())
 }
 
 /// The value that `version` wrote into a column, from the log.
@@ -139,7 +170,8 @@ async fn logged_value(
         sql::all(write.db, statement, [version.as_bytes().to_vec().into()]).await?
     };
     for row in &rows {
-        let change = Change::decode(&sql::column::<Vec<u8>>(row, 0)?).map_err(crate::ledger::LedgerError::from)?;
+        let change =
+            Change::decode(&sql::column::<Vec<u8>>(row, 0)?).map_err(crate::ledger::LedgerError::from)?;
         let cell = change.cells.into_iter().find(|cell| cell.column == column && cell.version == version);
         if let Some(cell) = cell {
             return Ok(Some(cell.value));

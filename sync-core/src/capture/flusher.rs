@@ -143,7 +143,14 @@ pub(super) async fn drafts<'a>(
             let stored = object.as_ref().map(|loaded| &loaded.object);
             let difference = diff::difference(binding, row.as_deref(), &hashes, stored);
             if difference != Difference::None {
-                drafts.push(Draft { binding, noted, row: row.unwrap_or_default(), hashes, object, difference });
+                drafts.push(Draft {
+                    binding,
+                    noted,
+                    row: row.unwrap_or_default(),
+                    hashes,
+                    object,
+                    difference,
+                });
             }
         }
     }
@@ -249,7 +256,10 @@ impl<'a> Group<'a> {
         let mut objects =
             ledger::by_records(write.db, &write.names, self.head.library, model, [&record]).await?;
         let Some(Loaded { id: row, mut object }) = objects.remove(&record) else {
-            return Err(crate::ledger::LedgerError::Corrupt(format!("{name} {record} is logged and unknown")).into());
+            return Err(crate::ledger::LedgerError::Corrupt(format!(
+                "{name} {record} is logged and unknown"
+            ))
+            .into());
         };
         let id = self.stamp(None);
         let change = Change {

@@ -116,7 +116,8 @@ fn guard(binding: &Binding, what: &str, event: &str, notes: &[String]) -> Guard 
 
 /// The statement that notes the key of `row` (`NEW` or `OLD`), if `condition` holds.
 fn note(binding: &Binding, row: &str, condition: Option<&str>) -> String {
-    let keys: Vec<String> = binding.key_columns().map(|column| format!("{row}.{}", sql::quote(&column.name))).collect();
+    let keys: Vec<String> =
+        binding.key_columns().map(|column| format!("{row}.{}", sql::quote(&column.name))).collect();
     let not_null: Vec<String> = keys.iter().map(|key| format!("{key} IS NOT NULL")).collect();
     let condition = condition.map(|condition| format!(" AND ({condition})")).unwrap_or_default();
     format!(
@@ -146,8 +147,12 @@ fn note_replaced(binding: &Binding, unique: &Unique) -> Option<String> {
     let table = binding.quoted_table();
     let keys: Vec<String> = binding.key_columns().map(|column| sql::quote(&column.name)).collect();
     let selected: Vec<String> = keys.iter().map(|key| format!("t.{key}")).collect();
-    let equal: Vec<String> =
-        unique.columns.iter().map(|name| sql::quote(name)).map(|name| format!("t.{name} = NEW.{name}")).collect();
+    let equal: Vec<String> = unique
+        .columns
+        .iter()
+        .map(|name| sql::quote(name))
+        .map(|name| format!("t.{name} = NEW.{name}"))
+        .collect();
     let other: Vec<String> = keys.iter().map(|key| format!("t.{key} IS NOT NEW.{key}")).collect();
     Some(format!(
         "INSERT INTO sync_dirty (model, at, {}) SELECT {}, {NOW}, {} FROM {table} AS t WHERE {} AND ({})",

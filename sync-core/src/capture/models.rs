@@ -76,8 +76,11 @@ impl Models {
 
 /// True if the ledger knows a record of the model: then its table was guarded once.
 async fn known_before(write: &Write<'_>, binding: &Binding) -> Result<bool, CaptureError> {
-    let row =
-        sql::one(write.db, "SELECT EXISTS (SELECT 1 FROM sync_objects WHERE model = ?)", [binding.model.into()])
-            .await?;
+    let row = sql::one(
+        write.db,
+        "SELECT EXISTS (SELECT 1 FROM sync_objects WHERE model = ?)",
+        [binding.model.into()],
+    )
+    .await?;
     Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
 }

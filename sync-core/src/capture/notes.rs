@@ -51,7 +51,9 @@ pub(crate) async fn span<C: ConnectionTrait>(
 ) -> Result<Option<Span>, StoreError> {
     let models = model_list(bindings);
     let row = sql::one(db, &format!("SELECT max(id) FROM sync_dirty WHERE model IN ({models})"), []).await?;
-    let Some(last) = row.map_or(Ok(None), |row| sql::column::<Option<i64>>(&row, 0))? else { return Ok(None) };
+    let Some(last) = row.map_or(Ok(None), |row| sql::column::<Option<i64>>(&row, 0))? else {
+        return Ok(None);
+    };
     let Some(most) = most else { return Ok(Some(Span { until: last, left: false })) };
     let row = sql::one(
         db,
@@ -116,7 +118,11 @@ pub(crate) async fn read<C: ConnectionTrait>(
 }
 
 /// Removes the notes of `span`.
-pub(crate) async fn clear<C: ConnectionTrait>(db: &C, bindings: &Bindings, span: Span) -> Result<(), StoreError> {
+pub(crate) async fn clear<C: ConnectionTrait>(
+    db: &C,
+    bindings: &Bindings,
+    span: Span,
+) -> Result<(), StoreError> {
     let statement = format!("DELETE FROM sync_dirty WHERE id <= ? AND model IN ({})", model_list(bindings));
     sql::execute(db, &statement, [span.until.into()]).await?;
     Ok(())
@@ -139,8 +145,11 @@ pub(crate) async fn dirty_records<C: ConnectionTrait>(
     let mut records = Vec::with_capacity(found.len());
     for result in &found {
         let row = rows::sqlite_row(result)?;
-        let key: Result<Vec<_>, Unreadable> =
-            binding.key_columns().enumerate().map(|(index, column)| read_sqlite(column.kind, row, index)).collect();
+        let key: Result<Vec<_>, Unreadable> = binding
+            .key_columns()
+            .enumerate()
+            .map(|(index, column)| read_sqlite(column.kind, row, index))
+            .collect();
         records.extend(key.ok().map(|key| encode_key(&key)));
     }
     Ok(records)

@@ -282,13 +282,13 @@ fn context(reader: &mut Reader<'_>) -> Result<Clock, DecodeError> {
 }
 
 fn cells(reader: &mut Reader<'_>, id: Stamp) -> Result<Vec<Cell>, DecodeError> {
-    /// An array's head, an empty name, a one-byte value.
-    const SMALLEST: usize = 3;
+    /// Room made in advance: the length is only what the input says.
+    const USUAL: usize = 64;
     let length = reader.array()?;
     if length == 0 {
         return Err(DecodeError::NotCanonical("cells"));
     }
-    let mut cells: Vec<Cell> = Vec::with_capacity(length.min(reader.left() / SMALLEST));
+    let mut cells: Vec<Cell> = Vec::with_capacity(length.min(USUAL));
     for _ in 0..length {
         let cell = cell(reader, id)?;
         if cells.last().is_some_and(|last| last.column >= cell.column) {

@@ -77,7 +77,11 @@ pub(crate) struct Committed {
 
 impl Commit {
     /// Writes it all and saves `head`. The caller's transaction makes it one.
-    pub(crate) async fn write(self, write: &mut Write<'_>, head: &mut Head) -> Result<Committed, LedgerError> {
+    pub(crate) async fn write(
+        self,
+        write: &mut Write<'_>,
+        head: &mut Head,
+    ) -> Result<Committed, LedgerError> {
         let from = head.seq;
         let models = self.intern(write).await?;
         let devices = self.devices(write).await?;

@@ -168,7 +168,8 @@ impl Head {
             open_txn: self.open_txn,
             floor: self.floor.clone(),
         };
-        let bytes = rmp_serde::to_vec_named(&saved).map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+        let bytes =
+            rmp_serde::to_vec_named(&saved).map_err(|error| LedgerError::Corrupt(error.to_string()))?;
         let rows = vec![
             key_head(self.library).into(),
             bytes.into(),

@@ -8,7 +8,6 @@
 //! * `objects` stored objects, by record
 //! * `commit` the one writer
 //! * `pages` the log and the state feed, a page at a time
-//! * `retention` what the log no longer holds
 
 mod chain;
 mod commit;
@@ -24,5 +23,7 @@ pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Committed, Entry, ObjectWrite};
 pub(crate) use head::{Floor, Head, Identity};
 pub(crate) use objects::{Loaded, by_records};
-pub(crate) use origins::{head_of, vector};
-pub(crate) use pages::{FeedPage, FeedStart, LogPage, feed_page, log_page};
+pub(crate) use origins::{device_of, head_of, vector};
+pub(crate) use pages::{
+    FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, assemble, feed_page, hash_at, log_page, served_end,
+};

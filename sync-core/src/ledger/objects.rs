@@ -32,8 +32,9 @@ pub(crate) async fn by_records<C: ConnectionTrait>(
 ) -> Result<HashMap<RecordId, Loaded>, LedgerError> {
     let keys = records.into_iter().map(|record| record.as_bytes().to_vec().into()).collect();
     // Both integers come from `sync_names`; in the text they save two variables in a list of varying length.
-    let head =
-        format!("SELECT {COLUMNS} FROM sync_objects WHERE library = {library} AND model = {model} AND record IN");
+    let head = format!(
+        "SELECT {COLUMNS} FROM sync_objects WHERE library = {library} AND model = {model} AND record IN"
+    );
     let rows = sql::select_in(db, &head, "", keys).await?;
     rows.iter().map(|row| decode(row, names)).collect()
 }

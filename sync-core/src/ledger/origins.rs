@@ -16,9 +16,14 @@ use crate::{
 };
 
 /// The vector of a library.
-pub(crate) async fn vector<C: ConnectionTrait>(db: &C, names: &Names, library: i64) -> Result<Vector, LedgerError> {
+pub(crate) async fn vector<C: ConnectionTrait>(
+    db: &C,
+    names: &Names,
+    library: i64,
+) -> Result<Vector, LedgerError> {
     let rows =
-        sql::all(db, "SELECT device, head, forked FROM sync_origins WHERE library = ?", [library.into()]).await?;
+        sql::all(db, "SELECT device, head, forked FROM sync_origins WHERE library = ?", [library.into()])
+            .await?;
     let mut vector = Vector::new();
     for row in &rows {
         let device = device_of(names, sql::column(row, 0)?)?;
@@ -91,7 +96,13 @@ impl Origins {
     }
 
     /// Takes in a change. True if it stands beyond a gap.
-    pub(crate) fn merge(&mut self, device: DeviceId, device_id: i64, previous: Option<Stamp>, id: Stamp) -> bool {
+    pub(crate) fn merge(
+        &mut self,
+        device: DeviceId,
+        device_id: i64,
+        previous: Option<Stamp>,
+        id: Stamp,
+    ) -> bool {
         if self.vector.is_forked(device) {
             return false;
         }
@@ -147,12 +158,18 @@ impl Origins {
             let forked = i64::from(self.vector.is_forked(device));
             rows.extend([self.library.into(), id.into(), head.into(), forked.into()]);
         }
-        let tail = "ON CONFLICT (library, device) DO UPDATE SET head = excluded.head, forked = excluded.forked";
+        let tail =
+            "ON CONFLICT (library, device) DO UPDATE SET head = excluded.head, forked = excluded.forked";
         let head = "INSERT INTO sync_origins (library, device, head, forked)";
         Ok(sql::insert_rows(db, head, 4, tail, rows).await?)
     }
 
-    async fn close_gap<C: ConnectionTrait>(&mut self, db: &C, device: DeviceId, id: i64) -> Result<(), LedgerError> {
+    async fn close_gap<C: ConnectionTrait>(
+        &mut self,
+        db: &C,
+        device: DeviceId,
+        id: i64,
+    ) -> Result<(), LedgerError> {
         while let Some(head) = self.vector.head(device) {
             let row = sql::one(
                 db,

@@ -122,7 +122,11 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
 }
 
 /// The head of the chain at a position that the log still holds.
-pub(crate) async fn hash_at<C: ConnectionTrait>(db: &C, head: &Head, seq: Seq) -> Result<StateHash, LedgerError> {
+pub(crate) async fn hash_at<C: ConnectionTrait>(
+    db: &C,
+    head: &Head,
+    seq: Seq,
+) -> Result<StateHash, LedgerError> {
     if seq == head.seq {
         return Ok(head.chain);
     }
@@ -220,7 +224,8 @@ pub(crate) async fn feed_page<C: ConnectionTrait>(
             FeedCursor { start, after_seq: -1, after_id: 0 }
         }
     };
-    let row = sql::one(db, "SELECT count(*) FROM sync_objects WHERE library = ?", [head.library.into()]).await?;
+    let row =
+        sql::one(db, "SELECT count(*) FROM sync_objects WHERE library = ?", [head.library.into()]).await?;
     let total = row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))?;
     let limit = max_objects.max(1);
     let found = sql::all(
@@ -308,8 +313,11 @@ pub(crate) fn assemble(
     };
     let hashes: Vec<_> = stored.cells.iter().map(|cell| (cell.hash, cell.payload.is_none())).collect();
     let Ok(object) = stored.into_object(value) else { return Ok(None) };
-    let true_to_row =
-        object.cells.iter().zip(&hashes).all(|(cell, (hash, in_row))| !in_row || cell.value.hash64() == *hash);
+    let true_to_row = object
+        .cells
+        .iter()
+        .zip(&hashes)
+        .all(|(cell, (hash, in_row))| !in_row || cell.value.hash64() == *hash);
     Ok(true_to_row.then_some(object))
 }
 

@@ -7,7 +7,9 @@ use std::{
 
 use sea_orm::{ConnectionTrait, sqlx::sqlite::SqliteRow};
 
-use super::{Catalog, NameKind, StoreError, Table, Write, catalog::TableColumn, sql, tables::MAX_KEY_COLUMNS};
+use super::{
+    Catalog, NameKind, StoreError, Table, Write, catalog::TableColumn, sql, tables::MAX_KEY_COLUMNS,
+};
 use crate::{
     ids::{Name, RecordId},
     model::{Adapter, ColumnSpec, ModelSpec, Role},
@@ -19,7 +21,9 @@ use crate::{
 #[non_exhaustive]
 pub enum BindError {
     /// The entity has a column that the table lacks.
-    #[error("table `{table}` has no column `{column}`: run the application's migrations before the engine starts")]
+    #[error(
+        "table `{table}` has no column `{column}`: run the application's migrations before the engine starts"
+    )]
     MissingColumn {
         /// The table.
         table: String,
@@ -180,7 +184,10 @@ pub(crate) struct Bindings {
 
 impl Bindings {
     /// Binds those of `adapters` whose tables exist.
-    pub(crate) async fn bind(write: &mut Write<'_>, adapters: &[Arc<dyn Adapter>]) -> Result<Self, BindError> {
+    pub(crate) async fn bind(
+        write: &mut Write<'_>,
+        adapters: &[Arc<dyn Adapter>],
+    ) -> Result<Self, BindError> {
         let store = |error: StoreError| BindError::Store(error.to_string());
         let schema_version = super::sqlite::schema_version(write.db).await.map_err(store)?;
         let tables: HashSet<String> = adapters.iter().map(|adapter| adapter.spec().table.clone()).collect();
@@ -190,9 +197,14 @@ impl Bindings {
             let spec = adapter.spec();
             let Some(table) = catalog.table(&spec.table) else { continue };
             check(spec, table, &tables)?;
-            let model = write.names.intern(write.db, NameKind::Model, spec.id.as_bytes()).await.map_err(store)?;
+            let model =
+                write.names.intern(write.db, NameKind::Model, spec.id.as_bytes()).await.map_err(store)?;
             for column in &spec.columns {
-                write.names.intern(write.db, NameKind::Column, column.wire.as_bytes()).await.map_err(store)?;
+                write
+                    .names
+                    .intern(write.db, NameKind::Column, column.wire.as_bytes())
+                    .await
+                    .map_err(store)?;
             }
             let defaults = defaults(write, spec, table).await.map_err(store)?;
             bindings.push(Binding {
@@ -241,13 +253,18 @@ fn travels(column: &ColumnSpec, table: &Table) -> bool {
 }
 
 fn select(spec: &ModelSpec) -> String {
-    let columns: Vec<String> = spec.columns.iter().map(|column| format!("t.{}", sql::quote(&column.name))).collect();
+    let columns: Vec<String> =
+        spec.columns.iter().map(|column| format!("t.{}", sql::quote(&column.name))).collect();
     columns.join(", ")
 }
 
 fn check(spec: &ModelSpec, table: &Table, synced_tables: &HashSet<String>) -> Result<(), BindError> {
     if spec.keys.len() > MAX_KEY_COLUMNS {
-        return Err(BindError::WideKey { table: spec.table.clone(), columns: spec.keys.len(), most: MAX_KEY_COLUMNS });
+        return Err(BindError::WideKey {
+            table: spec.table.clone(),
+            columns: spec.keys.len(),
+            most: MAX_KEY_COLUMNS,
+        });
     }
     if let Some(collation) = table.key_collations.first() {
         return Err(BindError::KeyCollation { table: spec.table.clone(), collation: collation.clone() });

@@ -23,7 +23,12 @@ pub(crate) async fn by_record<C: ConnectionTrait>(
     let keys: Vec<sea_orm::Value> =
         records.into_iter().filter_map(|record| binding.key_values(record).ok()).flatten().collect();
     let width = binding.spec().keys.len();
-    let head = format!("SELECT {} FROM {} AS t WHERE {} IN", binding.select, binding.quoted_table(), key_tuple(binding));
+    let head = format!(
+        "SELECT {} FROM {} AS t WHERE {} IN",
+        binding.select,
+        binding.quoted_table(),
+        key_tuple(binding)
+    );
     let rows = if width == 1 {
         sql::select_in(db, &head, "", keys).await?
     } else {
@@ -57,12 +62,15 @@ pub(crate) fn record_of(
 }
 
 /// The SQLite row inside a result.
-pub(crate) fn sqlite_row(row: &sea_orm::QueryResult) -> Result<&sea_orm::sqlx::sqlite::SqliteRow, StoreError> {
+pub(crate) fn sqlite_row(
+    row: &sea_orm::QueryResult,
+) -> Result<&sea_orm::sqlx::sqlite::SqliteRow, StoreError> {
     row.try_as_sqlite_row().ok_or_else(|| StoreError::Corrupt("a row that is not SQLite's".into()))
 }
 
 /// The key's columns on alias `t`: `t."id"` or `(t."a", t."b")`.
 pub(crate) fn key_tuple(binding: &Binding) -> String {
-    let columns: Vec<String> = binding.key_columns().map(|column| format!("t.{}", sql::quote(&column.name))).collect();
+    let columns: Vec<String> =
+        binding.key_columns().map(|column| format!("t.{}", sql::quote(&column.name))).collect();
     if columns.len() == 1 { columns.concat() } else { format!("({})", columns.join(", ")) }
 }

@@ -7,6 +7,7 @@ use chrono::{Datelike, Timelike};
 use sea_orm::{
     DatabaseBackend, Value,
     prelude::{BigDecimal, Decimal},
+    sea_query::{Enum, EnumTypeName, OptionEnum},
 };
 
 use super::{
@@ -86,6 +87,19 @@ pub fn to_field(kind: ColumnKind, value: &SyncValue) -> Result<Value, ValueError
     })
 }
 
+/// As [`to_field`] for a field whose `array_type()` is `ArrayType::Enum` of this name: such a field is made from
+/// nothing else. The database gets the same text either way.
+///
+/// # Errors
+/// [`ValueError::WrongType`] and [`ValueError::OutOfRange`].
+pub fn to_enum_field(type_name: &EnumTypeName, value: &SyncValue) -> Result<Value, ValueError> {
+    let type_name = type_name.clone();
+    Ok(Value::Enum(match to_field(ColumnKind::Text, value)? {
+        Value::String(Some(text)) => OptionEnum::Some(Box::new(Enum { type_name, value: text.into() })),
+        _ => OptionEnum::None(type_name),
+    }))
+}
+
 /// The value of a bound parameter: how a model's field becomes a value. `None` for a type that does not sync.
 pub fn from_database(value: &Value) -> Option<SyncValue> {
     fn integer<T: Copy + Into<i64>>(value: &Option<T>) -> Option<SyncValue> {
@@ -112,6 +126,8 @@ pub fn from_database(value: &Value) -> Option<SyncValue> {
         Value::Float(value) => value.map(|value| SyncValue::F64(value.into())),
         Value::Double(value) => value.map(SyncValue::F64),
         Value::String(value) => value.clone().map(SyncValue::Text),
+        Value::Enum(OptionEnum::Some(value)) => Some(SyncValue::Text(value.value.to_string())),
+        Value::Enum(OptionEnum::None(_)) => None,
         Value::Char(value) => value.map(|value| SyncValue::Text(value.into())),
         Value::Bytes(value) => value.clone().map(SyncValue::Bytes),
         Value::Json(value) => value.as_ref().map(|value| SyncValue::Json((**value).clone())),
@@ -142,6 +158,7 @@ pub fn from_database(value: &Value) -> Option<SyncValue> {
             let offset = chrono::FixedOffset::east_opt(value.offset().whole_seconds())?;
             Some(Moment::local(at, Some(offset)))
         })?,
+        #[expect(unreachable_patterns, reason = "other features of SeaORM add types that do not sync")]
         _ => return None,
     };
     Some(read.unwrap_or(SyncValue::Null))
@@ -155,12 +172,17 @@ pub fn as_stored(backend: DatabaseBackend, kind: ColumnKind, value: &SyncValue) 
             let kept = if kind == ColumnKind::F32 { f64::from(*number as f32) } else { *number };
             match backend {
                 DatabaseBackend::Sqlite if kept.is_nan() => Some(SyncValue::Null),
+                // A whole number in a REAL column is kept as an integer, which has no negative zero.
+                DatabaseBackend::Sqlite if kept == 0.0 => Some(SyncValue::F64(0.0)),
                 _ => Some(SyncValue::F64(kept)),
             }
         }
         (ColumnKind::Decimal | ColumnKind::BigDecimal, SyncValue::Decimal(text)) => match backend {
             // The column has REAL affinity.
-            DatabaseBackend::Sqlite => text.parse().ok().and_then(decimal::from_f64).map(SyncValue::Decimal),
+            DatabaseBackend::Sqlite => decimal::normalise(text)
+                .and_then(|text| decimal::to_sqlite_real(&text))
+                .and_then(decimal::from_f64)
+                .map(SyncValue::Decimal),
             _ => decimal::normalise(text).map(SyncValue::Decimal),
         },
         (_, SyncValue::Time(text)) => Shape::of(kind).and_then(|shape| {

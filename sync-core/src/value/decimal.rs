@@ -64,6 +64,26 @@ pub(super) fn from_f64(value: f64) -> Option<String> {
     value.is_finite().then(|| normalise(&value.to_string())).flatten()
 }
 
+/// The float that SQLite makes of a decimal in its normal form: it reads as many digits as fit into 64 bits and takes
+/// the others for zeros, so that the last bit may differ from that of the nearest float.
+pub(super) fn to_sqlite_real(text: &str) -> Option<f64> {
+    const FULL: u64 = (u64::MAX - 9) / 10;
+    let (mut digits, mut exponent, mut fraction) = (0_u64, 0_i64, false);
+    for byte in text.bytes() {
+        match byte {
+            b'-' => {}
+            b'.' => fraction = true,
+            _ if digits >= FULL => exponent += i64::from(!fraction),
+            _ => {
+                digits = digits * 10 + u64::from(byte - b'0');
+                exponent -= i64::from(fraction);
+            }
+        }
+    }
+    let size: f64 = format!("{digits}e{exponent}").parse().ok()?;
+    Some(if text.starts_with('-') { -size } else { size })
+}
+
 pub(super) fn is_normal(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = match unsigned.split_once('.') {

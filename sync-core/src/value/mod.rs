@@ -17,7 +17,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-pub use bind::{as_stored, from_database, to_database, to_field};
+pub use bind::{as_stored, from_database, to_database, to_enum_field, to_field};
 pub use codec::{ValueHash, decode_key, encode_key};
 pub(crate) use codec::{read as read_value, write as write_value};
 pub use kind::{ColumnKind, ValueError};
@@ -151,3 +151,8 @@ impl fmt::Display for SyncValue {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod database_tests;
+#[cfg(test)]
+pub(crate) use tests::any_value;

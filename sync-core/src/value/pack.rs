@@ -191,11 +191,6 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// How many bytes are left.
-    pub(crate) fn left(&self) -> usize {
-        self.rest.len()
-    }
-
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),

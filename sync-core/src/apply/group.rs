@@ -1,0 +1,421 @@
+//! One group of changes: join, decide, write.
+//!
+//! Invariant: rows, objects, log and whatever the caller adds to the transaction are one unit. The caller has flushed
+//! what was dirty in the same transaction, so every note found here was caused here.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::ConnectionTrait;
+
+use super::{
+    ApplyError, foreign,
+    pending::{self, PendingReason, Wait},
+    rows::{self, Work},
+    unique,
+    working::{Key, WorkingSet},
+};
+use crate::{
+    capture::{self, AbsorbScope, Images, LocalChange},
+    change::{Change, ChangeKind},
+    ids::{Name, RecordId, Seq},
+    ledger::{self, Commit, Entry, Head, ObjectWrite},
+    merge::{Changed, Conflict, join},
+    store::{Bindings, StoreError, Write, sql},
+    value::SyncValue,
+    vector::Vector,
+};
+
+/// A change that came, and its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) change: Change,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Where changes came from.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// A peer's log: they go into ours.
+    Log,
+    /// The state feed. With the last page comes the vector that all of it amounts to.
+    Feed {
+        /// What the peer had merged before the first page, if this is the last one.
+        complete: Option<Vector>,
+    },
+}
+
+/// A record that another device changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteChange {
+    pub(crate) model: Name,
+    pub(crate) record: RecordId,
+    pub(crate) kind: ChangeKind,
+}
+
+/// What applying a group did.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Changes that were new.
+    pub(crate) merged: u64,
+    /// Changes that were here already.
+    pub(crate) duplicates: u64,
+    /// Records that are another now.
+    pub(crate) changes: Vec<RemoteChange>,
+    /// What was lost, and to what.
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Records that wait now, with the reason.
+    pub(crate) pending: Vec<(Name, RecordId, PendingReason)>,
+    /// Records whose rows hold something else than was written: triggers saw to it.
+    pub(crate) rewritten: u64,
+    /// The end of the log.
+    pub(crate) to: Seq,
+}
+
+/// Applies a group of changes.
+pub(crate) async fn apply_group(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    incoming: Vec<Incoming>,
+    origin: Origin,
+    now_ms: u64,
+) -> Result<Applied, ApplyError> {
+    let (incoming, duplicates) = match origin {
+        Origin::Log => without_duplicates(write, head, incoming).await?,
+        Origin::Feed { .. } => (incoming, 0),
+    };
+    let mut applied = Applied { duplicates, merged: incoming.len() as u64, ..Applied::default() };
+    let mut set = WorkingSet::default();
+    let mut records: HashMap<Name, Vec<RecordId>> = HashMap::new();
+    for Incoming { change, .. } in &incoming {
+        records.entry(change.model.clone()).or_default().push(change.record.clone());
+    }
+    for (model, records) in records {
+        set.load(write, bindings, head, &model, records).await?;
+    }
+    let mut commit = Commit::default();
+    for Incoming { change, bytes } in incoming {
+        head.clock.observe(change.newest_stamp());
+        join_one(write, &mut set, &change, &mut applied)?;
+        if matches!(origin, Origin::Log) {
+            commit.entries.push(Entry::new(&change, bytes));
+        }
+    }
+    if let Origin::Feed { complete } = origin {
+        commit.adopted = complete;
+    }
+    commit.conflicts.clone_from(&applied.conflicts);
+    bring_in_line(write, bindings, head, &mut set, commit, &mut applied, now_ms).await?;
+    applied.to = head.seq;
+    Ok(applied)
+}
+
+/// Looks again at what local changes may have set free or pushed aside: hidden records, children that wait.
+pub(crate) async fn settle(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    local: &[LocalChange],
+    now_ms: u64,
+) -> Result<Applied, ApplyError> {
+    let mut applied = Applied { to: head.seq, ..Applied::default() };
+    if !local.iter().any(|change| change.constrains) || !any_kept_out(write).await? {
+        return Ok(applied);
+    }
+    let mut set = WorkingSet::default();
+    for change in local.iter().filter(|change| change.constrains) {
+        set.load(write, bindings, head, &change.model, [change.record.clone()]).await?;
+    }
+    for working in set.records.values_mut() {
+        working.changed = working.is_alive();
+    }
+    let kept_out = sql::all(
+        write.db,
+        "SELECT DISTINCT o.model, o.record FROM sync_keys AS k JOIN sync_objects AS o ON o.id = k.object WHERE k.library = ?",
+        [head.library.into()],
+    )
+    .await?;
+    for row in &kept_out {
+        let model: i64 = sql::column(row, 0)?;
+        let record = RecordId::from_bytes(sql::column::<Vec<u8>>(row, 1)?);
+        let Some(binding) = bindings.by_model(model) else { continue };
+        set.load(write, bindings, head, binding.name(), [record.clone()]).await?;
+        set.nominate(model, [record]);
+    }
+    bring_in_line(write, bindings, head, &mut set, Commit::default(), &mut applied, now_ms).await?;
+    Ok(applied)
+}
+
+async fn any_kept_out(write: &Write<'_>) -> Result<bool, StoreError> {
+    let row = sql::one(write.db, "SELECT EXISTS (SELECT 1 FROM sync_keys)", []).await?;
+    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
+}
+
+/// Takes out what is here already, and what stands twice in the group.
+async fn without_duplicates(
+    write: &Write<'_>,
+    head: &Head,
+    incoming: Vec<Incoming>,
+) -> Result<(Vec<Incoming>, u64), ApplyError> {
+    let vector = ledger::vector(write.db, &write.names, head.library).await?;
+    let count = incoming.len();
+    let mut seen = HashSet::new();
+    let fresh: Vec<Incoming> = incoming
+        .into_iter()
+        .filter(|incoming| {
+            !vector.covers(incoming.change.device, incoming.change.id) && seen.insert(incoming.change.id)
+        })
+        .collect();
+    // A change above its author's head is mostly the next one; only beyond a gap may it be here already.
+    let ids = fresh.iter().map(|incoming| incoming.change.id.as_bytes().to_vec().into()).collect();
+    let known =
+        sql::select_in(write.db, "SELECT change_id FROM sync_log WHERE change_id IN", "", ids).await?;
+    let known: HashSet<Vec<u8>> = known.iter().map(|row| sql::column(row, 0)).collect::<Result<_, _>>()?;
+    let fresh: Vec<Incoming> = fresh
+        .into_iter()
+        .filter(|incoming| !known.contains(incoming.change.id.as_bytes().as_slice()))
+        .collect();
+    let duplicates = (count - fresh.len()) as u64;
+    Ok((fresh, duplicates))
+}
+
+fn join_one(
+    write: &Write<'_>,
+    set: &mut WorkingSet,
+    change: &Change,
+    applied: &mut Applied,
+) -> Result<(), ApplyError> {
+    let model = write
+        .names
+        .id(crate::store::NameKind::Model, change.model.as_bytes())
+        .ok_or_else(|| StoreError::Corrupt(format!("model {} has no name", change.model)))?;
+    let key: Key = (model, change.record.clone());
+    let Some(working) = set.records.get_mut(&key) else { return Ok(()) };
+    let joined = join(&mut working.object, change);
+    working.touched = true;
+    working.changed |= !matches!(joined.changed, Changed::Nothing | Changed::ClockOnly);
+    if !matches!(joined.changed, Changed::Nothing | Changed::ClockOnly) {
+        applied.changes.push(RemoteChange {
+            model: change.model.clone(),
+            record: change.record.clone(),
+            kind: change.kind,
+        });
+    }
+    let conflicts = joined.conflicts.into_iter();
+    applied
+        .conflicts
+        .extend(conflicts.map(|one| one.into_conflict(change.model.clone(), change.record.clone())));
+    Ok(())
+}
+
+/// Decides which rows are to be there, writes them, and puts everything into the ledger.
+async fn bring_in_line(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    set: &mut WorkingSet,
+    mut commit: Commit,
+    applied: &mut Applied,
+    now_ms: u64,
+) -> Result<(), ApplyError> {
+    let noted = last_note(write).await?;
+    let foreign_keys = bindings.iter().any(|binding| !binding.table.foreign_keys.is_empty());
+    if foreign_keys {
+        // Parents are looked for before anything is written; the order of the statements is then free.
+        write.db.execute_unprepared("PRAGMA defer_foreign_keys = ON").await.map_err(StoreError::from)?;
+    }
+    let mut refusals: HashMap<Key, Wait> = HashMap::new();
+    loop {
+        decide(write, bindings, head, set, &refusals).await?;
+        let work = Work::of(set);
+        write.db.execute_unprepared("SAVEPOINT sync_apply").await.map_err(StoreError::from)?;
+        let refused = rows::write(write, bindings, set, &work).await?;
+        if refused.is_empty() {
+            write.db.execute_unprepared("RELEASE sync_apply").await.map_err(StoreError::from)?;
+            break;
+        }
+        write.db.execute_unprepared("ROLLBACK TO sync_apply").await.map_err(StoreError::from)?;
+        write.db.execute_unprepared("RELEASE sync_apply").await.map_err(StoreError::from)?;
+        refusals.extend(refused);
+    }
+    let images = take_notes(write, bindings, set, noted).await?;
+    list_pending(write, head, set, applied, now_ms).await?;
+    let keys = set.keys(|working| {
+        working.touched
+            || working.show != working.was_shown()
+            || working.changed
+            || !working.nulled.is_empty()
+    });
+    let objects = stored_objects(head, set, keys);
+    keep_keys(write, bindings, head, set, &objects).await?;
+    commit.objects = objects;
+    commit.write(write, head).await?;
+    if let Some(images) = images {
+        let absorbed = capture::absorb(write, bindings, head, &images, AbsorbScope::TriggersToAbsorb).await?;
+        applied.rewritten = absorbed.records.len() as u64;
+    }
+    Ok(())
+}
+
+async fn decide(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &Head,
+    set: &mut WorkingSet,
+    refusals: &HashMap<Key, Wait>,
+) -> Result<(), ApplyError> {
+    for (key, working) in &mut set.records {
+        if working.changed || working.candidate {
+            working.wait = None;
+            working.judged = true;
+            working.show = working.is_alive() && working.binding.is_some();
+        }
+        if !working.is_alive() {
+            working.show = false;
+        }
+        if let Some(wait) = refusals.get(key) {
+            working.refused = Some(wait.clone());
+        }
+    }
+    unique::decide(write, bindings, head, set).await?;
+    for (key, working) in &mut set.records {
+        if !(working.changed || working.candidate) || working.wait.is_some() {
+            continue;
+        }
+        rows::judge(working);
+        if let Some(wait) = refusals.get(key) {
+            working.refused = Some(wait.clone());
+        }
+        if let Some(wait) = working.refused.clone() {
+            // A row that is there stays as it is; a new one stays away.
+            working.show = working.was_shown();
+            if working.show {
+                working.withheld =
+                    working.binding.as_ref().map(|b| b.travelling().collect()).unwrap_or_default();
+            }
+            working.wait = Some(wait);
+        }
+    }
+    foreign::decide(write, bindings, head, set).await
+}
+
+async fn last_note(write: &Write<'_>) -> Result<i64, StoreError> {
+    let row = sql::one(write.db, "SELECT max(id) FROM sync_dirty", []).await?;
+    Ok(row.map_or(Ok(None), |row| sql::column::<Option<i64>>(&row, 0))?.unwrap_or(0))
+}
+
+/// Removes the notes that writing the rows caused. Where the database's own triggers may have done more, gives what
+/// the rows should hold, so that the difference can be absorbed.
+async fn take_notes(
+    write: &Write<'_>,
+    bindings: &Bindings,
+    set: &WorkingSet,
+    noted: i64,
+) -> Result<Option<Images>, ApplyError> {
+    let triggers = bindings.iter().any(|binding| !binding.table.triggers.is_empty());
+    if !triggers {
+        sql::execute(write.db, "DELETE FROM sync_dirty WHERE id > ?", [noted.into()]).await?;
+        return Ok(None);
+    }
+    let written = set.records.iter().filter_map(|(key, working)| {
+        let binding = working.binding.as_deref()?;
+        let row = (0..binding.spec().columns.len())
+            .map(|index| working.value(index).cloned().unwrap_or(SyncValue::Null))
+            .collect();
+        Some((key.clone(), Ok(row)))
+    });
+    Ok(Some(written.collect()))
+}
+
+/// Lists what waits, and takes off the list what waits no more.
+async fn list_pending(
+    write: &Write<'_>,
+    head: &Head,
+    set: &WorkingSet,
+    applied: &mut Applied,
+    now_ms: u64,
+) -> Result<(), ApplyError> {
+    let listed = pending::any(write.db).await?;
+    for (key, working) in &set.records {
+        let Some(binding) = working.binding.as_deref() else { continue };
+        if let Some(wait) = working.wait.as_ref().filter(|_| working.is_alive()) {
+            let kept = rows::kept_columns(working);
+            let kept = (!working.show && !kept.is_empty()).then(|| pending::encode_kept(&kept));
+            pending::mark(write, head, key.0, &key.1, wait, kept, now_ms).await?;
+            applied.pending.push((working.model.clone(), key.1.clone(), wait.reason));
+        } else if listed && (working.changed || working.candidate || !working.is_alive()) {
+            let kept = pending::clear(write, head, key.0, &key.1).await?;
+            if let Some(kept) = kept.filter(|_| working.show && working.is_alive()) {
+                rows::put_back(write, binding, &key.1, &pending::decode_kept(&kept)?).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<ObjectWrite> {
+    keys.into_iter()
+        .filter_map(|key| {
+            let working = set.get(&key)?;
+            let id = working.id.unwrap_or_else(|| {
+                head.last_object += 1;
+                head.last_object
+            });
+            Some(ObjectWrite {
+                id: Some(id),
+                model: working.model.clone(),
+                record: key.1,
+                object: rows::stored(working),
+                before: working.digest,
+            })
+        })
+        .collect()
+}
+
+/// Lists the keys of records that are kept out of their tables, so that they are found when a key or a parent
+/// becomes free.
+async fn keep_keys(
+    write: &Write<'_>,
+    bindings: &Bindings,
+    head: &Head,
+    set: &WorkingSet,
+    objects: &[ObjectWrite],
+) -> Result<(), ApplyError> {
+    let mut rows = Vec::new();
+    let mut gone = Vec::new();
+    for object in objects {
+        let Some(model) = write.names.id(crate::store::NameKind::Model, object.model.as_bytes()) else {
+            continue;
+        };
+        let key = (model, object.record.clone());
+        let (Some(working), Some(id)) = (set.get(&key), object.id) else { continue };
+        let Some(binding) = working.binding.as_deref() else { continue };
+        if working.before.is_some() {
+            gone.push(id.into());
+        }
+        let out = working.is_alive()
+            && (!working.show || !working.withheld.is_empty() || !working.nulled.is_empty());
+        if !out {
+            continue;
+        }
+        let mut list = |constraint: String, bytes: Vec<u8>| {
+            rows.extend([head.library.into(), model.into(), constraint.into(), bytes.into(), id.into()]);
+        };
+        for (unique, held) in binding.table.uniques.iter().zip(unique::keys(binding, &key.1, &working.object))
+        {
+            if let Some(held) = held {
+                list(unique.name.clone(), held.bytes());
+            }
+        }
+        for (_, parent) in foreign::parents(bindings, &key, working) {
+            list(parent.constraint(), parent.bytes());
+        }
+        // A record without a key of either kind is listed all the same: it is looked at again with the rest.
+        list(String::new(), Vec::new());
+    }
+    if !gone.is_empty() && any_kept_out(write).await? {
+        sql::select_in(write.db, "DELETE FROM sync_keys WHERE object IN", "", gone).await?;
+    }
+    let insert = "INSERT INTO sync_keys (library, model, constraint_name, key, object)";
+    Ok(sql::insert_rows(write.db, insert, 5, "ON CONFLICT DO NOTHING", rows).await?)
+}

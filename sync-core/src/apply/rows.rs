@@ -1,0 +1,452 @@
+//! The statements that bring the tables in line with the objects.
+//!
+//! Invariant: values are bound, names come from the registry. Writes come before deletes; a unique value that moves
+//! between rows is first taken off its old holder. What a statement for many rows cannot do is done row by row, so
+//! that only the row at fault is refused.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
+
+use super::{
+    ApplyError,
+    pending::{PendingReason, Wait},
+    unique,
+    working::{Key, Working, WorkingSet},
+};
+use crate::{
+    ids::RecordId,
+    merge::{Held, ObjectCell, StoredObject},
+    model::Role,
+    store::{Binding, Bindings, StoreError, Write, sql},
+    value::{ColumnKind, SyncValue, ValueError, as_stored, to_database},
+};
+
+const BACKEND: DatabaseBackend = DatabaseBackend::Sqlite;
+
+/// Finds out which values of a record its table cannot take, before anything is written.
+pub(crate) fn judge(working: &mut Working) {
+    let Some(binding) = working.binding.clone() else { return };
+    working.withheld.clear();
+    if !working.is_alive() {
+        return;
+    }
+    let exists = working.row.is_some();
+    for index in binding.travelling() {
+        let column = &binding.spec().columns[index];
+        let refused = match working.value(index) {
+            Some(value) => check(&binding, index, value).err(),
+            None if exists || !required(&binding, index) => None,
+            None => {
+                let detail = format!("`{}` has no value yet", column.name);
+                working.wait = Some(Wait::new(PendingReason::Incomplete, detail));
+                continue;
+            }
+        };
+        let Some(error) = refused else { continue };
+        let reason = match error {
+            ValueError::UnknownVariant(_) => PendingReason::UnknownValue,
+            _ => PendingReason::Invalid,
+        };
+        working.wait = Some(Wait::new(reason, format!("`{}`: {error}", column.name)));
+        if exists || !required(&binding, index) {
+            working.withheld.push(index);
+        }
+    }
+    // With a row, or with defaults in the columns held back, the rest can be shown.
+    let blocked = working.wait.as_ref().is_some_and(|wait| wait.reason == PendingReason::Incomplete)
+        || (working.wait.is_some() && working.withheld.is_empty());
+    working.refused = working.wait.clone().filter(|_| blocked);
+}
+
+fn check(binding: &Binding, index: usize, value: &SyncValue) -> Result<(), ValueError> {
+    binding.adapter.check(index, value)?;
+    let column = &binding.spec().columns[index];
+    let there = binding.table.column(&column.name);
+    let stored = as_stored(BACKEND, column.kind, value);
+    if matches!(stored, SyncValue::Null) && there.is_some_and(|there| there.not_null) {
+        return Err(ValueError::Null);
+    }
+    to_database(column.kind, value).map(drop)
+}
+
+/// True if a new row must be given a value for the column.
+fn required(binding: &Binding, index: usize) -> bool {
+    let name = &binding.spec().columns[index].name;
+    binding
+        .table
+        .column(name)
+        .is_some_and(|column| column.not_null && column.default.is_none() && !column.generated)
+}
+
+/// The object of a record as it is stored beside its row.
+pub(crate) fn stored(working: &Working) -> StoredObject {
+    let Some(binding) = working.binding.as_deref().filter(|_| working.show && working.is_alive()) else {
+        return StoredObject::new(&working.object, false, |_| Held::Absent);
+    };
+    StoredObject::new(&working.object, true, |cell: &ObjectCell| match binding.column_of(&cell.column) {
+        None => Held::Absent,
+        Some(index) if working.nulled.contains(&index) => Held::Other(SyncValue::Null.hash64()),
+        Some(index) if working.withheld.contains(&index) => {
+            let row = working.row.as_ref().map_or(&binding.defaults[index], |row| &row[index]);
+            Held::Other(row.hash64())
+        }
+        Some(index) => {
+            let kind = binding.spec().columns[index].kind;
+            if is_exact(kind) {
+                Held::Same
+            } else {
+                Held::Other(as_stored(BACKEND, kind, &cell.value).hash64())
+            }
+        }
+    })
+}
+
+/// True if SQLite gives back every value of this kind as it was written.
+fn is_exact(kind: ColumnKind) -> bool {
+    matches!(
+        kind,
+        ColumnKind::Bool
+            | ColumnKind::I8
+            | ColumnKind::I16
+            | ColumnKind::I32
+            | ColumnKind::I64
+            | ColumnKind::U8
+            | ColumnKind::U16
+            | ColumnKind::U32
+            | ColumnKind::Text
+            | ColumnKind::Char
+            | ColumnKind::Bytes
+            | ColumnKind::Uuid
+    )
+}
+
+/// The values of columns that do not travel, of a row that is taken out of its table.
+pub(crate) fn kept_columns(working: &Working) -> Vec<(String, SyncValue)> {
+    let (Some(binding), Some(row)) = (working.binding.as_ref(), working.row.as_ref()) else {
+        return Vec::new();
+    };
+    let columns = binding.spec().columns.iter().zip(row);
+    columns
+        .filter(|(column, value)| column.role == Role::Skipped && !matches!(value, SyncValue::Null))
+        .map(|(column, value)| (column.name.clone(), value.clone()))
+        .collect()
+}
+
+/// What is to be done to the tables.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// Rows to insert or bring up to date, by model.
+    pub(crate) writes: HashMap<i64, Vec<RecordId>>,
+    /// Rows to delete, by model.
+    pub(crate) deletes: HashMap<i64, Vec<RecordId>>,
+}
+
+impl Work {
+    /// Compares what is to be with what is.
+    pub(crate) fn of(set: &WorkingSet) -> Self {
+        let mut work = Self::default();
+        for ((model, record), working) in &set.records {
+            if working.binding.is_none() {
+                continue;
+            }
+            let shown = working.show && working.is_alive();
+            if shown
+                && (working.changed
+                    || !working.was_shown()
+                    || !working.nulled.is_empty()
+                    || restored(working))
+            {
+                work.writes.entry(*model).or_default().push(record.clone());
+            } else if !shown && (working.was_shown() || working.row.is_some()) {
+                work.deletes.entry(*model).or_default().push(record.clone());
+            }
+        }
+        for records in work.writes.values_mut().chain(work.deletes.values_mut()) {
+            records.sort_unstable();
+        }
+        work
+    }
+}
+
+/// True if a column that a deleted parent had nulled may hold its value again.
+fn restored(working: &Working) -> bool {
+    let (Some(binding), Some(row)) = (working.binding.as_deref(), working.row.as_ref()) else { return false };
+    binding.table.foreign_keys.iter().flat_map(|foreign| &foreign.columns).any(|name| {
+        let index = binding.spec().columns.iter().position(|column| &column.name == name);
+        index.is_some_and(|index| {
+            let value = working.value(index).filter(|_| !working.withheld.contains(&index));
+            matches!(row[index], SyncValue::Null)
+                && value.is_some_and(|value| !matches!(value, SyncValue::Null))
+        })
+    })
+}
+
+/// Writes the rows. Gives the records whose rows the database refused; the caller rolls back and decides anew.
+pub(crate) async fn write(
+    write: &Write<'_>,
+    bindings: &Bindings,
+    set: &WorkingSet,
+    work: &Work,
+) -> Result<Vec<(Key, Wait)>, ApplyError> {
+    vacate(write, bindings, set, work).await?;
+    let mut refused = Vec::new();
+    for (model, records) in &work.writes {
+        let Some(binding) = bindings.by_model(*model) else { continue };
+        upsert(write, binding, set, records, &mut refused).await?;
+    }
+    for (model, records) in &work.deletes {
+        let Some(binding) = bindings.by_model(*model) else { continue };
+        delete(write, binding, records).await?;
+    }
+    Ok(refused)
+}
+
+async fn upsert(
+    write: &Write<'_>,
+    binding: &Binding,
+    set: &WorkingSet,
+    records: &[RecordId],
+    refused: &mut Vec<(Key, Wait)>,
+) -> Result<(), ApplyError> {
+    let statement = Upsert::new(binding);
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records {
+        let key = (binding.model, record.clone());
+        let Some(working) = set.get(&key) else { continue };
+        match statement.row(binding, record, working) {
+            Ok(values) => rows.push((key, values)),
+            Err(detail) => refused.push((key, Wait::new(PendingReason::Invalid, detail))),
+        }
+    }
+    let width = statement.width;
+    let all: Vec<Value> = rows.iter().flat_map(|(_, values)| values.iter().cloned()).collect();
+    write.db.execute_unprepared("SAVEPOINT sync_rows").await.map_err(StoreError::from)?;
+    match sql::insert_rows(write.db, &statement.head, width, &statement.tail, all).await {
+        Ok(()) => {
+            write.db.execute_unprepared("RELEASE sync_rows").await.map_err(StoreError::from)?;
+            return Ok(());
+        }
+        Err(error) if is_constraint(&error) => {
+            write.db.execute_unprepared("ROLLBACK TO sync_rows").await.map_err(StoreError::from)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // One of them is at fault: which one, a statement for each tells.
+    for (key, values) in rows {
+        write.db.execute_unprepared("SAVEPOINT sync_row").await.map_err(StoreError::from)?;
+        match sql::insert_rows(write.db, &statement.head, width, &statement.tail, values).await {
+            Ok(()) => {}
+            Err(error) if is_constraint(&error) => {
+                write.db.execute_unprepared("ROLLBACK TO sync_row").await.map_err(StoreError::from)?;
+                let text = error.to_string();
+                let unique = text.contains("UNIQUE constraint");
+                let reason = if unique { PendingReason::UniqueClash } else { PendingReason::Invalid };
+                refused.push((key, Wait::new(reason, text)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        write.db.execute_unprepared("RELEASE sync_row").await.map_err(StoreError::from)?;
+    }
+    write.db.execute_unprepared("RELEASE sync_rows").await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// True if the database refused the row rather than the statement.
+fn is_constraint(error: &StoreError) -> bool {
+    let text = match error {
+        StoreError::Database(error) => error.to_string(),
+        _ => return false,
+    };
+    text.contains("constraint failed") || text.contains("code: 1811") || text.contains("datatype mismatch")
+}
+
+/// `INSERT INTO "items" ("id", "title") VALUES .. ON CONFLICT ("id") DO UPDATE SET "title" = excluded."title"`
+struct Upsert {
+    head: String,
+    tail: String,
+    width: usize,
+    /// The columns written besides the key: those that travel, and those that a new row is given.
+    columns: Vec<usize>,
+}
+
+impl Upsert {
+    fn new(binding: &Binding) -> Self {
+        let spec = binding.spec();
+        let filled =
+            |index: &usize| spec.columns[*index].role == Role::Skipped && spec.columns[*index].fill.is_some();
+        let travelling: Vec<usize> = binding.travelling().collect();
+        let columns: Vec<usize> =
+            travelling.iter().copied().chain((0..spec.columns.len()).filter(filled)).collect();
+        let quoted = |index: &usize| sql::quote(&spec.columns[*index].name);
+        let names: Vec<String> = spec.keys.iter().chain(&columns).map(quoted).collect();
+        let keys: Vec<String> = spec.keys.iter().map(quoted).collect();
+        let sets: Vec<String> =
+            travelling.iter().map(quoted).map(|name| format!("{name} = excluded.{name}")).collect();
+        let action =
+            if sets.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", sets.join(", ")) };
+        Self {
+            head: format!("INSERT INTO {} ({})", binding.quoted_table(), names.join(", ")),
+            tail: format!("ON CONFLICT ({}) DO {action}", keys.join(", ")),
+            width: names.len(),
+            columns,
+        }
+    }
+
+    fn row(&self, binding: &Binding, record: &RecordId, working: &Working) -> Result<Vec<Value>, String> {
+        let spec = binding.spec();
+        let mut values = binding.key_values(record)?;
+        for index in &self.columns {
+            let column = &spec.columns[*index];
+            let in_row = || working.row.as_ref().map_or(&binding.defaults[*index], |row| &row[*index]);
+            let value = if working.nulled.contains(index) {
+                &SyncValue::Null
+            } else if working.withheld.contains(index) {
+                in_row()
+            } else if let Some(fill) = column.fill.as_ref().filter(|_| column.role == Role::Skipped) {
+                fill
+            } else {
+                working.value(*index).unwrap_or_else(in_row)
+            };
+            values.push(
+                to_database(column.kind, value).map_err(|error| format!("`{}`: {error}", column.name))?,
+            );
+        }
+        Ok(values)
+    }
+}
+
+async fn delete(write: &Write<'_>, binding: &Binding, records: &[RecordId]) -> Result<(), ApplyError> {
+    let keys: Vec<Value> =
+        records.iter().filter_map(|record| binding.key_values(record).ok()).flatten().collect();
+    let columns: Vec<String> = binding.key_columns().map(|column| sql::quote(&column.name)).collect();
+    let head = format!("DELETE FROM {} WHERE ({}) IN", binding.quoted_table(), columns.join(", "));
+    sql::select_values(write.db, &head, columns.len(), "", keys).await?;
+    Ok(())
+}
+
+/// Puts back the columns that do not travel of a row that was out of its table.
+pub(crate) async fn put_back(
+    write: &Write<'_>,
+    binding: &Binding,
+    record: &RecordId,
+    columns: &[(String, SyncValue)],
+) -> Result<(), ApplyError> {
+    let spec = binding.spec();
+    let mut names = Vec::new();
+    let mut values = Vec::new();
+    for (name, value) in columns {
+        let Some(column) = spec.columns.iter().find(|column| &column.name == name) else { continue };
+        if let Ok(value) = to_database(column.kind, value) {
+            names.push(format!("{} = ?", sql::quote(name)));
+            values.push(value);
+        }
+    }
+    let Ok(key) = binding.key_values(record) else { return Ok(()) };
+    if names.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<String> =
+        binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
+    let statement =
+        format!("UPDATE {} SET {} WHERE {}", binding.quoted_table(), names.join(", "), keys.join(" AND "));
+    values.extend(key);
+    sql::execute(write.db, &statement, values).await?;
+    Ok(())
+}
+
+/// Takes unique values off rows whose values other rows of the group are about to get.
+async fn vacate(
+    write: &Write<'_>,
+    bindings: &Bindings,
+    set: &WorkingSet,
+    work: &Work,
+) -> Result<(), ApplyError> {
+    for (model, writes) in &work.writes {
+        let Some(binding) = bindings.by_model(*model).filter(|binding| !binding.table.uniques.is_empty())
+        else {
+            continue;
+        };
+        let leaving = work.deletes.get(model).into_iter().flatten();
+        let mut holders = HashMap::new();
+        for record in writes.iter().chain(leaving) {
+            let Some(working) = set.get(&(*model, record.clone())).filter(|working| working.row.is_some())
+            else {
+                continue;
+            };
+            for (at, held) in working.old_keys.iter().enumerate() {
+                if let Some(held) = held {
+                    holders.insert((at, held.clone()), record.clone());
+                }
+            }
+        }
+        let mut moved: HashSet<(RecordId, usize)> = HashSet::new();
+        for record in writes {
+            let Some(working) = set.get(&(*model, record.clone())) else { continue };
+            for (at, wanted) in unique::keys(binding, record, &working.object).into_iter().enumerate() {
+                let Some(wanted) = wanted else { continue };
+                if let Some(holder) = holders.get(&(at, wanted)).filter(|holder| *holder != record) {
+                    moved.insert((holder.clone(), at));
+                }
+            }
+        }
+        for (record, at) in moved {
+            set_aside(write, binding, &record, at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives one column of a row's unique key a value that nobody else has; the row is written or deleted later in the
+/// same transaction.
+async fn set_aside(
+    write: &Write<'_>,
+    binding: &Binding,
+    record: &RecordId,
+    at: usize,
+) -> Result<(), ApplyError> {
+    let spec = binding.spec();
+    let unique = &binding.table.uniques[at];
+    let free = unique.columns.iter().find_map(|name| {
+        let index = spec.columns.iter().position(|column| &column.name == name)?;
+        (!spec.keys.contains(&index)).then_some(index)
+    });
+    let Some(index) = free else { return Ok(()) };
+    let column = &spec.columns[index];
+    let nullable = binding.table.column(&column.name).is_some_and(|there| !there.not_null);
+    let value = if nullable { SyncValue::Null } else { placeholder(column.kind, record) };
+    let Ok(value) = to_database(column.kind, &value) else { return Ok(()) };
+    let Ok(key) = binding.key_values(record) else { return Ok(()) };
+    let keys: Vec<String> =
+        binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
+    let statement = format!(
+        "UPDATE {} SET {} = ? WHERE {}",
+        binding.quoted_table(),
+        sql::quote(&column.name),
+        keys.join(" AND ")
+    );
+    sql::execute(write.db, &statement, std::iter::once(value).chain(key)).await?;
+    Ok(())
+}
+
+/// A value that no other row has: made from the record's own key.
+fn placeholder(kind: ColumnKind, record: &RecordId) -> SyncValue {
+    let hash = blake3::hash(record.as_bytes());
+    let bytes = hash.as_bytes();
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[..8]);
+    match kind {
+        ColumnKind::Text => SyncValue::Text(format!("sync:{}", hash.to_hex())),
+        ColumnKind::Bytes => SyncValue::Bytes(bytes.to_vec()),
+        ColumnKind::Uuid => {
+            let mut sixteen = [0; 16];
+            sixteen.copy_from_slice(&bytes[..16]);
+            SyncValue::Uuid(uuid::Uuid::from_bytes(sixteen))
+        }
+        ColumnKind::I64 => SyncValue::I64(i64::from_be_bytes(eight)),
+        ColumnKind::I32 => {
+            SyncValue::I64(i64::from(i32::from_be_bytes([eight[0], eight[1], eight[2], eight[3]])))
+        }
+        _ => SyncValue::Null,
+    }
+}

@@ -1,0 +1,67 @@
+//! How far this replica is with each peer: its cursor in the peer's log, the peer's in ours.
+
+use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::{
+    ids::{DeviceId, LogId, Seq, StateHash},
+    ledger::LedgerError,
+    store::sql,
+    vector::Vector,
+};
+
+/// See the [module](self). Saved in the transaction that applies what it says was read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// The incarnation of the peer's log that the cursor is in.
+    pub(crate) log_id: Option<LogId>,
+    /// Everything of the peer's log up to here is here.
+    pub(crate) seq: Seq,
+    /// The head of the peer's chain at `seq`, computed here.
+    pub(crate) state_hash: StateHash,
+    /// Everything of our log up to here was offered to the peer.
+    pub(crate) sent: Seq,
+    /// The peer's vector as last told.
+    pub(crate) vector: Vector,
+    /// Where a first sync that was interrupted goes on in the peer's state feed.
+    #[serde(default)]
+    pub(crate) feed: Option<ByteBuf>,
+}
+
+/// The position with a peer; a new one if the two never met.
+pub(crate) async fn load<C: ConnectionTrait>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+) -> Result<Position, LedgerError> {
+    let row = sql::one(
+        db,
+        "SELECT state FROM sync_positions WHERE device = ? AND library = ? AND scope = x''",
+        [device.as_bytes().to_vec().into(), library.into()],
+    )
+    .await?;
+    match row {
+        Some(row) => rmp_serde::from_slice(&sql::column::<Vec<u8>>(&row, 0)?)
+            .map_err(|error| LedgerError::Corrupt(format!("the position with {device}: {error}"))),
+        None => Ok(Position::default()),
+    }
+}
+
+/// Saves the position with a peer.
+pub(crate) async fn save<C: ConnectionTrait>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+    position: &Position,
+) -> Result<(), LedgerError> {
+    let bytes = rmp_serde::to_vec_named(position).map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+    sql::execute(
+        db,
+        "INSERT INTO sync_positions (device, library, scope, state) VALUES (?, ?, x'', ?) \
+         ON CONFLICT (device, library, scope) DO UPDATE SET state = excluded.state",
+        [device.as_bytes().to_vec().into(), library.into(), bytes.into()],
+    )
+    .await?;
+    Ok(())
+}

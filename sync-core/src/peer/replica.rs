@@ -1,0 +1,336 @@
+//! One replica's store and models, and what is done with them: flush, receive, serve.
+//!
+//! Invariant: each method is one or more whole write transactions, and whatever they did is reported after the
+//! commit, never before.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::broadcast;
+
+use super::{SyncError, positions};
+use crate::{
+    apply::{self, Applied, Hold, Incoming, Origin},
+    capture::{self, Batch, Flushed, LocalChange, Models},
+    ids::{DeviceId, Seq},
+    ledger::{Head, Identity},
+    runtime::Runtime,
+    store::{Bindings, Store, Write, sqlite},
+};
+
+/// What a replica allows; see the limits in the documentation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How far a foreign stamp may be ahead of this machine's clock, in milliseconds. A change beyond is held until
+    /// the clock has caught up. Default: 60,000.
+    pub max_drift_ms: u64,
+    /// How long one batch of a flush may hold the write lock, in milliseconds; a guide, not a promise. Default: 50.
+    pub flush_lock_ms: u64,
+    /// After this many milliseconds, or [`max_group`](Self::max_group) changes, an open group is ended by one batch
+    /// that takes all that is dirty. Default: 2,000.
+    pub flush_group_ms: u64,
+    /// How many changes of one group arrive at once on other replicas; a larger group arrives in parts. Default:
+    /// 20,000.
+    pub max_group: u32,
+    /// How many entries of a log go into one page. Default: 5,000.
+    pub page_entries: u32,
+    /// About how many bytes of changes go into one page. Default: 4 MiB.
+    pub page_bytes: u64,
+    /// A group that deletes more records than this is reported: it may be a migration that rebuilt a table. Default:
+    /// 10,000.
+    pub report_deletes: u64,
+    /// How many events wait for a slow reader before it misses some. Default: 1,024.
+    pub event_buffer: usize,
+    /// How many hints of the hooks wait for the flusher. Default: 1,024.
+    pub hook_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_drift_ms: 60_000,
+            flush_lock_ms: 50,
+            flush_group_ms: 2_000,
+            max_group: 20_000,
+            page_entries: 5_000,
+            page_bytes: 4 << 20,
+            report_deletes: 10_000,
+            event_buffer: 1_024,
+            hook_queue: 1_024,
+        }
+    }
+}
+
+/// What a transaction did, told after its commit.
+#[derive(Clone, Debug)]
+pub(crate) enum Report {
+    /// Local writes were logged.
+    Local { changes: Arc<[LocalChange]>, to: Seq },
+    /// Changes of others were applied.
+    Applied(Arc<Applied>),
+    /// A group deleted more than [`Limits::report_deletes`].
+    ManyDeletes(u64),
+    /// Groups are held until the clock has caught up; the furthest is this many milliseconds ahead.
+    Held { changes: u64, ahead_ms: u64 },
+}
+
+/// What a flush did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FlushReport {
+    pub(crate) changes: u64,
+    pub(crate) batches: u64,
+    /// The end of the log.
+    pub(crate) to: Seq,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) store: Store,
+    pub(crate) models: Models,
+    pub(crate) limits: Limits,
+    identity: RwLock<Identity>,
+    reports: broadcast::Sender<Report>,
+    /// How many notes a batch takes: found out by what batches cost.
+    batch: AtomicU32,
+}
+
+const FIRST_BATCH: u32 = 2_000;
+const LARGEST_BATCH: u32 = 20_000;
+const SMALLEST_BATCH: u32 = 100;
+
+impl Replica {
+    pub(crate) fn new(store: Store, models: Models, limits: Limits, identity: Identity) -> Self {
+        let (reports, _) = broadcast::channel(limits.event_buffer.max(1));
+        Self {
+            store,
+            models,
+            limits,
+            identity: RwLock::new(identity),
+            reports,
+            batch: AtomicU32::new(FIRST_BATCH),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        *self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        self.store.runtime()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.runtime().time.now_ms()
+    }
+
+    /// Listens to what is done from now on.
+    pub(crate) fn reports(&self) -> broadcast::Receiver<Report> {
+        self.reports.subscribe()
+    }
+
+    fn report(&self, report: Report) {
+        // Nobody listening is no fault.
+        let _ = self.reports.send(report);
+    }
+
+    /// True if there is anything to flush: a look that takes no lock.
+    pub(crate) async fn is_dirty(&self) -> Result<bool, SyncError> {
+        let db = self.store.db();
+        Ok(capture::any_dirty(db).await?
+            || sqlite::schema_version(db).await? != self.models.bound().schema_version)
+    }
+
+    /// Logs all that is committed now.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<FlushReport, SyncError> {
+        let mut report = FlushReport::default();
+        if !self.is_dirty().await? {
+            report.to = self.position().await?;
+            return Ok(report);
+        }
+        self.flush_open(&mut report).await?;
+        Ok(report)
+    }
+
+    /// Takes batch after batch until nothing is dirty.
+    async fn flush_open(self: &Arc<Self>, report: &mut FlushReport) -> Result<(), SyncError> {
+        let began = Instant::now();
+        loop {
+            let over = began.elapsed() >= Duration::from_millis(self.limits.flush_group_ms)
+                || report.changes >= u64::from(self.limits.max_group);
+            let size = self.batch.load(Ordering::Relaxed);
+            let batch = if over { Batch::All } else { Batch::Notes(size) };
+            let batch_began = Instant::now();
+            let (flushed, to) = self.flush_batch(batch).await?;
+            if matches!(batch, Batch::Notes(_)) && flushed.left {
+                self.tune(size, batch_began.elapsed());
+            }
+            report.changes += flushed.changes.len() as u64;
+            report.batches += 1;
+            report.to = to;
+            if !flushed.left {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn tune(&self, size: u32, took: Duration) {
+        let limit = Duration::from_millis(self.limits.flush_lock_ms);
+        let next = if took > limit { size / 2 } else if took * 2 < limit { size.saturating_mul(2) } else { size };
+        self.batch.store(next.clamp(SMALLEST_BATCH, LARGEST_BATCH), Ordering::Relaxed);
+    }
+
+    async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<(Flushed, Seq), SyncError> {
+        let replica = self.clone();
+        let (flushed, settled, to) = self
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    let (flushed, settled) = replica.flush_within(write, &bindings, &mut head, batch).await?;
+                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                })
+            })
+            .await?;
+        self.report_local(&flushed, to);
+        self.report_applied(settled);
+        Ok((flushed, to))
+    }
+
+    /// Flushes inside a transaction; everything that is dirty unless `batch` says less.
+    pub(crate) async fn flush_within(
+        &self,
+        write: &mut Write<'_>,
+        bindings: &Bindings,
+        head: &mut Head,
+        batch: Batch,
+    ) -> Result<(Flushed, Applied), SyncError> {
+        let flushed = capture::flush_batch(write, bindings, head, self.runtime(), batch).await?;
+        let settled = apply::settle(write, bindings, head, &flushed.changes, self.now_ms()).await?;
+        Ok((flushed, settled))
+    }
+
+    pub(crate) fn report_local(&self, flushed: &Flushed, to: Seq) {
+        if flushed.deletes > self.limits.report_deletes {
+            tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
+            self.report(Report::ManyDeletes(flushed.deletes));
+        }
+        if !flushed.changes.is_empty() {
+            self.report(Report::Local { changes: flushed.changes.clone().into(), to });
+        }
+    }
+
+    pub(crate) fn report_applied(&self, applied: Applied) {
+        if !applied.changes.is_empty() || !applied.conflicts.is_empty() || !applied.pending.is_empty() {
+            self.report(Report::Applied(Arc::new(applied)));
+        }
+    }
+
+    /// The end of the log.
+    pub(crate) async fn position(&self) -> Result<Seq, SyncError> {
+        let (db, names) = self.store.read().await?;
+        Ok(Head::load(&db, &names).await?.seq)
+    }
+
+    /// Takes in whole groups: what is dirty is flushed, what is due is merged, the rest is held. The position with the
+    /// sender, if it is one to keep, is saved in the same transaction.
+    pub(crate) async fn receive(
+        self: &Arc<Self>,
+        groups: Vec<Vec<Incoming>>,
+        origin: Origin,
+        from: Option<(DeviceId, positions::Position)>,
+    ) -> Result<Received, SyncError> {
+        let replica = self.clone();
+        let (received, flushed, settled, applied, to) = self
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    let (flushed, settled) =
+                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let mut received = Received::default();
+                    let due = replica.sort(write, &head, groups, &mut received).await?;
+                    let now_ms = replica.now_ms();
+                    let applied = apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
+                    received.merged = applied.merged;
+                    received.duplicates = applied.duplicates;
+                    received.conflicts = applied.conflicts.len() as u64;
+                    received.pending = applied.pending.len() as u64;
+                    if let Some((device, position)) = from {
+                        positions::save(write.db, head.library, device, &position).await?;
+                    }
+                    Ok::<_, SyncError>((received, flushed, settled, applied, head.seq))
+                })
+            })
+            .await?;
+        self.report_local(&flushed, to);
+        self.report_applied(settled);
+        self.report_applied(applied);
+        if received.held > 0 {
+            self.report(Report::Held { changes: received.held, ahead_ms: received.ahead_ms });
+        }
+        Ok(received)
+    }
+
+    /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.
+    async fn sort(
+        &self,
+        write: &mut Write<'_>,
+        head: &Head,
+        groups: Vec<Vec<Incoming>>,
+        received: &mut Received,
+    ) -> Result<Vec<Incoming>, SyncError> {
+        let now_ms = self.now_ms();
+        let latest = now_ms.saturating_add(self.limits.max_drift_ms);
+        let mut due: Vec<Incoming> = apply::due(write, head, latest).await?.into_iter().flatten().collect();
+        for group in groups {
+            let Some(last) = group.last() else { continue };
+            let newest = group.iter().map(|one| one.change.newest_stamp().ms()).max().unwrap_or(0);
+            let count = group.len() as u64;
+            let hold = if newest > latest {
+                received.ahead_ms = received.ahead_ms.max(newest - now_ms);
+                Some(Hold::Until(newest))
+            } else if last.change.more && group.len() < self.limits.max_group as usize {
+                Some(Hold::Incomplete)
+            } else {
+                None
+            };
+            match hold {
+                None => due.extend(group),
+                Some(hold) if apply::hold(write, head, &group, hold, now_ms).await? => match hold {
+                    Hold::Until(_) => received.held += count,
+                    Hold::Incomplete => received.staged += count,
+                },
+                Some(_) => return Err(SyncError::HeldFull),
+            }
+        }
+        Ok(due)
+    }
+
+    /// Merges the held groups whose time has come.
+    pub(crate) async fn release_held(self: &Arc<Self>) -> Result<u64, SyncError> {
+        Ok(self.receive(Vec::new(), Origin::Log, None).await?.merged)
+    }
+}
+
+/// What became of received changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) merged: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) held: u64,
+    pub(crate) staged: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) pending: u64,
+    /// How far ahead the furthest held change is, in milliseconds.
+    pub(crate) ahead_ms: u64,
+}
