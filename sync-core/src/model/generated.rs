@@ -1,5 +1,5 @@
-//! What generated code names, of the derive and of `impl_syncable!`: through it an entity needs no dependency but
-//! `sea_orm` and `sync_core`. No part of the API.
+//! What generated code names, of the derive and of `impl_syncable!`: through it an entity needs no dependency
+//! but `sea_orm` and `sync_core`. No part of the API.
 
 pub use async_trait;
 pub use inventory;

@@ -1,7 +1,8 @@
 //! What an entity tells the engine: its columns and rules, and how to build it for the user's functions.
 //!
-//! The only names that ever become SQL come from here. [`Syncable`] is what the user says, [`Registration`] how the program
-//! knows of it, [`TypedAdapter`] what the engine makes of it, [`hooks`] how a save reaches the engine.
+//! The only names that ever become SQL come from here. [`Syncable`] is what the user says, [`Registration`]
+//! how the program knows of it, [`TypedAdapter`] what the engine makes of it, [`hooks`] how a save reaches
+//! the engine.
 
 mod adapter;
 mod error;

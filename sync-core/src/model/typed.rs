@@ -1,7 +1,8 @@
 //! The adapter of an entity: from its traits to data, and from data to its functions.
 //!
-//! Generic over the entity's columns, so a derived model and one written by hand take the same way. What a user's
-//! function does cannot reach the engine: it is asked behind `catch_unwind`, and only values come back.
+//! Generic over the entity's columns, so a derived model and one written by hand take the same way. What a
+//! user's function does cannot reach the engine: it is asked behind `catch_unwind`, and only values come
+//! back.
 
 use std::{
     any::type_name,
@@ -117,8 +118,8 @@ impl<A: Syncable> Adapter for TypedAdapter<A> {
         if !self.spec.has_should_sync {
             return true;
         }
-        // Where the function cannot answer the row stays here: what was kept can still be sent, what was sent cannot
-        // be taken back.
+        // Where the function cannot answer the row stays here: what was kept can still be sent, what was sent
+        // cannot be taken back.
         let active = match self.active_model(row) {
             Ok(active) => active,
             Err(error) => {
@@ -128,7 +129,8 @@ impl<A: Syncable> Adapter for TypedAdapter<A> {
         };
         catch_unwind(AssertUnwindSafe(|| active.should_sync())).unwrap_or_else(|panic| {
             let message = panic_message(&*panic);
-            tracing::error!(model = %self.spec.id, message, "`should_sync` panicked; the row is kept on this device");
+            let model = &self.spec.id;
+            tracing::error!(%model, message, "`should_sync` panicked; the row is kept on this device");
             false
         })
     }
