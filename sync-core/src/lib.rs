@@ -39,26 +39,5 @@ pub use value::{
 };
 pub use vector::{Clock, Vector};
 
-/// What the derive and the macros name; no part of the API.
 #[doc(hidden)]
-pub mod __private {
-    pub use async_trait;
-    pub use inventory;
-    pub use sea_orm;
-
-    use crate::model::Syncable;
-
-    /// Gives a record that is about to be inserted a key, where it is ours to make.
-    pub fn fill_key<A: Syncable>(active: &mut A, insert: bool) {
-        crate::model::fill_key(active, insert);
-    }
-
-    /// The columns that travel: all but `skipped`.
-    pub fn fields_except<A: Syncable>(skipped: &[crate::ColumnOf<A>]) -> Vec<&'static str> {
-        use sea_orm::{IdenStatic, Iterable};
-
-        let skipped: Vec<_> = skipped.iter().map(IdenStatic::as_str).collect();
-        let names = <crate::ColumnOf<A> as Iterable>::iter().map(|column| column.as_str());
-        names.filter(|name| !skipped.contains(name)).collect()
-    }
-}
+pub use model::generated as __private;

@@ -1,6 +1,7 @@
 //! From attributes to words: `#[sync(..)]`, and what is needed of `#[sea_orm(..)]`.
 //!
-//! Nothing is judged here but grammar: unknown and repeated words. What the words mean together is for `checks`.
+//! Nothing is judged here but grammar: unknown and repeated words. What the words mean together is for
+//! `checks`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;

@@ -1,8 +1,9 @@
 //! `#[behavior]`: the hooks of sync around those of the user.
 //!
-//! Each hook of the user's keeps its body. `after_save` and `after_delete` begin with a guard that sends the hint when it is
-//! dropped, so an early return, a `?` and a panic all send it: the row was written before the hook began. `before_save`
-//! becomes an async block, behind which the key is filled if the user's code left it unset:
+//! Each hook of the user's keeps its body. `after_save` and `after_delete` begin with a guard that sends the
+//! hint when it is dropped, so an early return, a `?` and a panic all send it: the row was written before the
+//! hook began. `before_save` becomes an async block, behind which the key is filled if the user's code left
+//! it unset:
 //!
 //! ```ignore
 //! #[async_trait]
@@ -89,7 +90,8 @@ fn check(item: &ItemImpl, errors: &mut Errors) {
         return;
     }
     for hook in hooks(item) {
-        // What stood above has run already, and has turned the hooks into functions that return a boxed future.
+        // What stood above has run already, and has turned the hooks into functions that return a boxed
+        // future.
         if hook.sig.asyncness.is_none() {
             errors.add(
                 &hook.sig,
@@ -197,8 +199,8 @@ fn hint_deleted(function: &mut ImplItemFn, krate: &Path) {
     function.block.stmts.insert(0, hint);
 }
 
-/// The name of a hook's argument. One that is taken apart in the signature is given `name`, and taken apart in the body.
-/// `None` for a signature that the compiler will refuse.
+/// The name of a hook's argument. One that is taken apart in the signature is given `name`, and taken apart
+/// in the body. `None` for a signature that the compiler will refuse.
 fn argument(function: &mut ImplItemFn, index: usize, name: &str) -> Option<Ident> {
     let FnArg::Typed(argument) = function.sig.inputs.iter_mut().nth(index)? else { return None };
     if let Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) = &*argument.pat {

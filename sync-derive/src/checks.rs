@@ -14,8 +14,8 @@ fn id(entity: &Entity, errors: &mut Errors) {
     if entity.container.id.is_none() && entity.table.is_none() {
         errors.add(
             &entity.ident,
-            "the model needs a name on the wire, and there is no `#[sea_orm(table_name = \"..\")]` here to take it from: \
-             write `#[sync(id = \"..\")]`",
+            "the model needs a name on the wire, and there is no `#[sea_orm(table_name = \"..\")]` here \
+             to take it from: write `#[sync(id = \"..\")]`",
         );
     }
 }
@@ -33,8 +33,8 @@ fn keys(entity: &Entity, errors: &mut Errors) {
         (Some(key), None) if key.is_integer() && key.sea_orm.auto_increment != Some(false) => errors.add(
             &key.field,
             "two devices would give one number to two records: make the key a `Uuid` with \
-             `#[sea_orm(primary_key, auto_increment = false)]`, or keep the integer with `auto_increment = false` if the \
-             application gives out numbers that no other device does",
+             `#[sea_orm(primary_key, auto_increment = false)]`, or keep the integer with \
+             `auto_increment = false` if the application gives out numbers that no other device does",
         ),
         _ => {}
     }
@@ -45,7 +45,8 @@ fn libraries(entity: &Entity, errors: &mut Errors) {
     if let Some(first) = spans.next() {
         errors.at(
             first,
-            "`library` is not supported yet: leave it out; a database holds one library, which the engine is started with",
+            "`library` is not supported yet: leave it out; a database holds one library, which the engine \
+             is started with",
         );
     }
     spans.for_each(|span| errors.at(span, "a row is of one library: only one column can hold it"));
@@ -64,15 +65,20 @@ fn skip(column: &Column, errors: &mut Errors) {
     let words = &column.words;
     match (words.skip, &words.default) {
         (Some(span), _) if column.is_key() => {
-            errors.at(span, "the key names the record on every device, so it always travels: take `skip` off");
+            errors
+                .at(span, "the key names the record on every device, so it always travels: take `skip` off");
         }
         (Some(span), _) if !column.fills_itself() => errors.at(
             span,
-            "another device cannot fill this column, and NULL is not allowed: make it an `Option`, give it a database \
-             default (`#[sea_orm(default_value = ..)]` or `default_expr`), or write `#[sync(skip, default = ..)]`",
+            "another device cannot fill this column, and NULL is not allowed: make it an `Option`, give it a \
+             database default (`#[sea_orm(default_value = ..)]` or `default_expr`), or write \
+             `#[sync(skip, default = ..)]`",
         ),
         (None, Some((span, _))) => {
-            errors.at(*span, "`default` is what a skipped column holds on other devices: write `skip` too, or leave it out");
+            errors.at(
+                *span,
+                "`default` is what a skipped column holds on other devices: write `skip` too, or leave it out",
+            );
         }
         _ => {}
     }
@@ -82,8 +88,8 @@ fn skip(column: &Column, errors: &mut Errors) {
 mod tests {
     use syn::parse_quote;
 
-    /// SeaORM refuses such an entity too, at length and in words that change with the compiler, so this stands here and
-    /// not among the cases that are compiled.
+    /// SeaORM refuses such an entity too, at length and in words that change with the compiler, so this
+    /// stands here and not among the cases that are compiled.
     #[test]
     fn an_entity_without_a_key_is_told_what_to_mark() {
         let told = crate::expand::derive(&parse_quote! {

@@ -1,4 +1,5 @@
-//! From the entity to code. For `#[sync(id = "volume", merge = prefer_tagged)]` with a skipped `mount_point` comes out:
+//! From the entity to code. For `#[sync(id = "volume", merge = prefer_tagged)]` with a skipped `mount_point`
+//! comes out:
 //!
 //! ```ignore
 //! impl ::sync_core::Syncable for ActiveModel {

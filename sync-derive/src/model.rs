@@ -36,8 +36,9 @@ impl Errors {
 pub(crate) struct Entity {
     pub(crate) ident: Ident,
     pub(crate) container: Container,
-    /// The table, where the entity is in SeaORM's compact form. In the expanded form the table, the keys and the column
-    /// types stand in other items, which a derive cannot see: they are checked when the engine starts.
+    /// The table, where the entity is in SeaORM's compact form. In the expanded form the table, the keys and
+    /// the column types stand in other items, which a derive cannot see: they are checked when the engine
+    /// starts.
     pub(crate) table: Option<String>,
     pub(crate) columns: Vec<Column>,
 }

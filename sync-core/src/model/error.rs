@@ -54,8 +54,8 @@ pub enum ModelError {
     },
     /// The database numbers the records, so two devices give one number to two records.
     #[error(
-        "the key `{column}` of `{model}` is numbered by the database, and two devices would give one number to two \
-         records: make it a `Uuid` with `#[sea_orm(primary_key, auto_increment = false)]`"
+        "the key `{column}` of `{model}` is numbered by the database, and two devices would give one number \
+         to two records: make it a `Uuid` with `#[sea_orm(primary_key, auto_increment = false)]`"
     )]
     AutoIncrementKey {
         /// The model.
@@ -65,8 +65,8 @@ pub enum ModelError {
     },
     /// A column's type cannot travel.
     #[error(
-        "the column `{column}` of `{model}` has the type {found}, which cannot travel: keep it as JSON, or leave it \
-         out with `#[sync(skip)]`"
+        "the column `{column}` of `{model}` has the type {found}, which no value here can hold: keep it as \
+         JSON, text or bytes"
     )]
     UnsupportedColumn {
         /// The model.

@@ -1,14 +1,15 @@
 //! From the application's save to the engines of the process: one bounded queue of hints for each.
 //!
-//! A hint makes sync fast, never true: it may be lost (a full queue), early (sent before the commit) or wrong (a rollback,
-//! a delete of nothing, another database), because what was written stands in the guard's note beside the row. So sending
-//! one never blocks, never fails and never touches a database, and costs one atomic load where no engine runs.
+//! A hint makes sync fast, never true: it may be lost (a full queue), early (sent before the commit) or wrong
+//! (a rollback, a delete of nothing, another database), because what was written stands in the guard's note
+//! beside the row. So sending one never blocks, never fails and never touches a database, and costs one
+//! atomic load where no engine runs.
 //!
-//! **Whose database?** `ConnectionTrait` gives a hook no identity of the database it was called for: not a name, not an
-//! address that clones share, nothing without a query. So a hint goes to every engine of the process that serves the
-//! model, and it asks for a look, not for a flush: the engine first looks, in a read, whether `sync_dirty` has rows, and
-//! takes the write lock only then. One busy writer among many engines thus starts no other engine's flush. Hints that
-//! come before the look are one wake.
+//! **Whose database?** `ConnectionTrait` gives a hook no identity of the database it was called for: not a
+//! name, not an address that clones share, nothing without a query. So a hint goes to every engine of the
+//! process that serves the model, and it asks for a look, not for a flush: the engine first looks, in a read,
+//! whether `sync_dirty` has rows, and takes the write lock only then. One busy writer among many engines thus
+//! starts no other engine's flush. Hints that come before the look are one wake.
 
 use std::{
     collections::HashSet,
@@ -70,8 +71,8 @@ struct Shared {
 /// One engine's end: gets the hints of the models it named until it is dropped.
 pub struct HookQueue(Arc<Shared>);
 
-/// Listens to the hooks of `models`. The queue holds `capacity` hints (at least one); those beyond are counted and lost,
-/// the wake is not.
+/// Listens to the hooks of `models`. The queue holds `capacity` hints (at least one); those beyond are
+/// counted and lost, the wake is not.
 pub fn subscribe(models: impl IntoIterator<Item = Name>, capacity: usize, time: Arc<dyn Time>) -> HookQueue {
     let shared = Arc::new(Shared {
         models: models.into_iter().collect(),
@@ -125,7 +126,8 @@ impl fmt::Debug for HookQueue {
     }
 }
 
-/// Says that a row was saved. For a hand-written `after_save`; the derive and `#[sync_core::behavior]` call it by themselves.
+/// Says that a row was saved. For a hand-written `after_save`; the derive and `#[sync_core::behavior]` call
+/// it by themselves.
 pub fn saved<M>(model: &M, insert: bool)
 where
     M: ModelTrait,

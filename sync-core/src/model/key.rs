@@ -32,11 +32,12 @@ fn record<A: Syncable>(value: impl Fn(ColumnOf<A>) -> Option<Value>) -> Option<R
 }
 
 /// Gives a record that is about to be inserted a key, if it has a single one of type `Uuid`, unset, and
-/// [`Syncable::KEY`] allows it. Version 7, so that keys of one device rise with time and indexes grow at their end.
+/// [`Syncable::KEY`] allows it. Version 7, so that keys of one device rise with time and indexes grow at
+/// their end.
 ///
-/// It runs in the application's call, where no engine and so no [`Runtime`](crate::runtime::Runtime) may be: the time
-/// and the random bytes are the system's. No promise rests on them.
-pub(crate) fn fill<A: Syncable>(active: &mut A, insert: bool) {
+/// It runs in the application's call, where no engine and so no [`Runtime`](crate::runtime::Runtime) may be:
+/// the time and the random bytes are the system's. No promise rests on them.
+pub fn fill<A: Syncable>(active: &mut A, insert: bool) {
     let single = <<KeyOf<A> as PrimaryKeyTrait>::ValueType as PrimaryKeyArity>::ARITY == 1;
     if !insert || A::KEY == KeyPolicy::Manual || !single {
         return;

@@ -3,9 +3,9 @@
 /// Makes an entity sync without the derive, all columns, default rules.
 ///
 /// `impl_syncable!(Model, ActiveModel, "volume")` writes `impl Syncable`, `impl ActiveModelBehavior` and the
-/// registration. `impl_syncable!(hooks ActiveModel)` writes the last two, beside an `impl Syncable` of your own.
-/// An entity with hooks of its own puts [`behavior`](crate::behavior) on them instead, and names itself to the
-/// engine's builder.
+/// registration. `impl_syncable!(hooks ActiveModel)` writes the last two, beside an `impl Syncable` of your
+/// own. An entity with hooks of its own puts [`behavior`](crate::behavior) on them instead, and names itself
+/// to the engine's builder.
 #[macro_export]
 macro_rules! impl_syncable {
     (hooks $active:ty) => {

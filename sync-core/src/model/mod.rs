@@ -1,9 +1,12 @@
 //! What an entity tells the engine: its columns and rules, and how to build it for the user's functions.
 //!
-//! The only names that ever become SQL come from here.
+//! The only names that ever become SQL come from here. [`Syncable`] is what the user says, [`Registration`]
+//! how the program knows of it, [`TypedAdapter`] what the engine makes of it, [`hooks`] how a save reaches
+//! the engine.
 
 mod adapter;
 mod error;
+pub mod generated;
 pub mod hooks;
 mod key;
 mod macros;
@@ -14,7 +17,6 @@ mod typed;
 
 pub use adapter::{Adapter, MergeError};
 pub use error::ModelError;
-pub(crate) use key::fill as fill_key;
 pub use registry::{Registration, adapters, registered};
 pub use spec::{ColumnSpec, ModelSpec, Role, TriggerPolicy};
 pub use syncable::{ColumnOf, ColumnRule, KeyPolicy, ModelOf, Rules, Syncable};

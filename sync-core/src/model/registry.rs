@@ -1,7 +1,7 @@
 //! The models of the program: collected at link time, checked when an engine starts.
 //!
-//! Inventory is per process, and a process may hold entities that cannot sync together (two versions of one table, in
-//! tests), so nothing is checked before an engine has said which models it serves.
+//! Inventory is per process, and a process may hold entities that cannot sync together (two versions of one
+//! table, in tests), so nothing is checked before an engine has said which models it serves.
 
 use std::{
     any::{TypeId, type_name},
@@ -54,7 +54,8 @@ impl fmt::Debug for Registration {
 
 inventory::collect!(Registration);
 
-/// Every registered entity of the program, by `SYNC_ID`, each once: the order of the linker differs per build.
+/// Every registered entity of the program, by `SYNC_ID`, each once: the order of the linker differs per
+/// build.
 pub fn registered() -> Vec<Registration> {
     unique(inventory::iter::<Registration>.into_iter().copied())
 }

@@ -1,7 +1,8 @@
 //! The trait by which an entity says that it syncs, and how.
 //!
-//! It is all that `#[derive(Syncable)]` writes about a model, so whatever the derive can say a hand-written impl can
-//! say too. What the entity's own traits know already (column types, `NULL`, key) is read from there, never repeated.
+//! It is all that `#[derive(Syncable)]` writes about a model, so whatever the derive can say a hand-written
+//! impl can say too. What the entity's own traits know already (column types, `NULL`, key) is read from
+//! there, never repeated.
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IdenStatic, Iterable, TryIntoModel, Value};
 
@@ -54,8 +55,8 @@ pub trait Syncable: ActiveModelTrait + TryIntoModel<ModelOf<Self>> + 'static {
         <ColumnOf<Self> as Iterable>::iter().map(|column| column.as_str()).collect()
     }
 
-    /// Answers a conflict: `remote` is the merged row, `local` the same with the values that lost. The key of the
-    /// answer is that of the record, whatever is returned.
+    /// Answers a conflict: `remote` is the merged row, `local` the same with the values that lost. The key of
+    /// the answer is that of the record, whatever is returned.
     fn merge(local: ModelOf<Self>, remote: ModelOf<Self>) -> ModelOf<Self> {
         drop(local);
         remote
@@ -82,7 +83,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a model that says nothing: its `merge` and `should_sync` are asked, for they may be written.
+    /// The rules of a model that says nothing: its `merge` and `should_sync` are asked, for they may be
+    /// written.
     pub const fn new() -> Self {
         Self { columns: Vec::new(), merge: true, should_sync: true, triggers: TriggerPolicy::Absorb }
     }
@@ -142,8 +144,8 @@ impl ColumnRule {
         self
     }
 
-    /// What a column that does not travel holds in the rows that come from other devices; without it, the database's
-    /// default.
+    /// What a column that does not travel holds in the rows that come from other devices; without it, the
+    /// database's default.
     #[must_use]
     pub fn fill(mut self, value: impl Into<Value>) -> Self {
         self.fill = Some(value.into());

@@ -1,7 +1,8 @@
 //! The adapter of an entity: from its traits to data, and from data to its functions.
 //!
-//! Generic over the entity's columns, so a derived model and one written by hand take the same way. What a user's
-//! function does cannot reach the engine: it is asked behind `catch_unwind`, and only values come back.
+//! Generic over the entity's columns, so a derived model and one written by hand take the same way. What a
+//! user's function does cannot reach the engine: it is asked behind `catch_unwind`, and only values come
+//! back.
 
 use std::{
     any::type_name,
@@ -11,8 +12,8 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveModelTrait, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn,
-    PrimaryKeyTrait, Value,
+    ActiveModelTrait, ColumnTrait, ColumnType, EntityName, EntityTrait, IdenStatic, Iterable, ModelTrait,
+    PrimaryKeyToColumn, PrimaryKeyTrait, Value,
 };
 
 use crate::{
@@ -117,8 +118,8 @@ impl<A: Syncable> Adapter for TypedAdapter<A> {
         if !self.spec.has_should_sync {
             return true;
         }
-        // Where the function cannot answer the row stays here: what was kept can still be sent, what was sent cannot
-        // be taken back.
+        // Where the function cannot answer the row stays here: what was kept can still be sent, what was sent
+        // cannot be taken back.
         let active = match self.active_model(row) {
             Ok(active) => active,
             Err(error) => {
@@ -128,7 +129,8 @@ impl<A: Syncable> Adapter for TypedAdapter<A> {
         };
         catch_unwind(AssertUnwindSafe(|| active.should_sync())).unwrap_or_else(|panic| {
             let message = panic_message(&*panic);
-            tracing::error!(model = %self.spec.id, message, "`should_sync` panicked; the row is kept on this device");
+            let model = &self.spec.id;
+            tracing::error!(%model, message, "`should_sync` panicked; the row is kept on this device");
             false
         })
     }
@@ -191,11 +193,10 @@ fn column_specs<A: Syncable>(
         let rule =
             rules.columns.iter().rev().find(|(column, _)| *column == name).map(|(_, rule)| rule.clone());
         let rule = rule.unwrap_or_default();
-        let array_type = ModelOf::<A>::get_value_type(*column);
-        let kind = ColumnKind::from_array_type(&array_type).ok_or_else(|| ModelError::UnsupportedColumn {
+        let kind = kind::<A>(*column).map_err(|found| ModelError::UnsupportedColumn {
             model: model(),
             column: name.to_owned(),
-            found: format!("{array_type:?}"),
+            found,
         })?;
         let wire = rule.wire.unwrap_or(name);
         if specs.iter().any(|spec| spec.wire == wire) {
@@ -218,6 +219,17 @@ fn column_specs<A: Syncable>(
         });
     }
     Ok(specs)
+}
+
+/// The column's kind by its field's type, or the name of a type that has none.
+fn kind<A: Syncable>(column: ColumnOf<A>) -> Result<ColumnKind, String> {
+    let column_type = column.def().get_column_type().clone();
+    // A list has the array type of its elements.
+    if matches!(column_type, ColumnType::Array(_) | ColumnType::Vector(_)) {
+        return Err(format!("{column_type:?}"));
+    }
+    let array_type = ModelOf::<A>::get_value_type(column);
+    ColumnKind::from_array_type(&array_type).ok_or_else(|| format!("{array_type:?}"))
 }
 
 fn fill(kind: ColumnKind, value: &Value) -> Result<SyncValue, ValueError> {

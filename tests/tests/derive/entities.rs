@@ -187,3 +187,23 @@ pub(crate) mod manual {
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub(crate) enum Relation {}
 }
+
+/// Hooks and a key of its own.
+pub(crate) mod both {
+    use sea_orm::entity::prelude::*;
+    use sync_core::Syncable;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "both")]
+    #[sync(key = "manual", hooks = "manual")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    #[sync_core::behavior]
+    impl ActiveModelBehavior for ActiveModel {}
+}

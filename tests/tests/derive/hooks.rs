@@ -10,7 +10,7 @@ use sync_core::{
 };
 use uuid::Uuid;
 
-use crate::entities::{line, manual, note, order, seat};
+use crate::entities::{both, line, manual, note, order, seat};
 
 #[derive(Debug)]
 struct Noon;
@@ -34,6 +34,7 @@ async fn database() -> DatabaseConnection {
         schema.create_table_from_entity(seat::Entity),
         schema.create_table_from_entity(note::Entity),
         schema.create_table_from_entity(manual::Entity),
+        schema.create_table_from_entity(both::Entity),
     ];
     for table in &tables {
         db.execute(table).await.expect("a new table");
@@ -83,6 +84,9 @@ async fn an_unset_uuid_key_is_filled_and_a_set_one_stays() {
     let model = order::ActiveModel { id: Set(chosen), name: Set("c".into()) }.insert(&db).await.unwrap();
     assert_eq!(model.id, chosen);
     manual::ActiveModel { ..Default::default() }.insert(&db).await.unwrap_err();
+    both::ActiveModel { ..Default::default() }.insert(&db).await.unwrap_err();
+    let lost = order("without a key").update(&db).await.unwrap_err();
+    assert!(matches!(lost, DbErr::PrimaryKeyNotSet { .. }), "{lost:?}");
     // An update of many rows must not be given a key to write.
     let changed = order::Entity::update_many()
         .set(order::ActiveModel { name: Set("all".into()), ..Default::default() })

@@ -1,6 +1,6 @@
 //! The models of a program, and those that an engine refuses at start.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{entity::prelude::*, sea_query::RcOrArc};
 use sync_core::{
     ColumnRule, ModelError, Registration, Role, Rules, SyncValue, Syncable, adapters, registered,
 };
@@ -131,6 +131,29 @@ mod unnamed {
     }
 }
 
+/// A list, which SeaORM tells apart from its elements only in the definition of the column.
+mod listed {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "listed")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        #[sea_orm(column_type = "Array(RcOrArc::new(ColumnType::Text))")]
+        pub words: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Syncable for ActiveModel {
+        const SYNC_ID: &'static str = "listed";
+    }
+}
+
 fn refused<A: Syncable>() -> ModelError {
     adapters([Registration::of::<A>()]).expect_err("it cannot sync")
 }
@@ -138,7 +161,7 @@ fn refused<A: Syncable>() -> ModelError {
 #[test]
 fn every_derived_entity_is_registered_once_and_by_name() {
     let ids: Vec<_> = registered().iter().map(Registration::id).collect();
-    assert_eq!(ids, ["lines", "manual", "notes", "orders", "seats", "thing"]);
+    assert_eq!(ids, ["both", "lines", "manual", "notes", "orders", "seats", "thing"]);
     // Naming a registered one again is no clash.
     let named = adapters(registered().into_iter().chain([Registration::of::<order::ActiveModel>()])).unwrap();
     assert_eq!(named.len(), ids.len());
@@ -192,6 +215,8 @@ fn what_a_model_says_wrongly_of_itself_is_named() {
     assert!(matches!(&error, ModelError::UnknownColumn { column, .. } if column == "nmae"), "{error}");
     let error = refused::<one_name::ActiveModel>();
     assert!(matches!(&error, ModelError::DuplicateColumn { wire, .. } if wire == "name"), "{error}");
+    let error = refused::<listed::ActiveModel>();
+    assert!(matches!(&error, ModelError::UnsupportedColumn { column, .. } if column == "words"), "{error}");
     let error = refused::<wrong_fill::ActiveModel>();
     assert!(matches!(&error, ModelError::Fill { column, .. } if column == "size"), "{error}");
 }

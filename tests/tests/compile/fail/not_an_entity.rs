@@ -13,6 +13,9 @@ pub enum Model {}
 #[sync_core::behavior]
 impl Settings {}
 
+#[sync_core::behavior(hooks)]
+impl ActiveModelBehavior for Settings {}
+
 #[sync_core::behavior]
 pub fn after_save() {}
 
