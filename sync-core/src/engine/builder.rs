@@ -1,0 +1,147 @@
+//! From a connection to a running engine.
+
+use std::sync::Arc;
+
+use sea_orm::DatabaseConnection;
+
+use super::handle::SyncEngine;
+use crate::{
+    capture::Models,
+    ids::LibraryId,
+    ledger::{Head, Identity},
+    model::{ModelError, Registration, Syncable, adapters, registered},
+    peer::{Limits, Replica, SyncError},
+    runtime::{Random, Runtime, Spawn, Time},
+    store::Store,
+};
+
+/// Configures a [`SyncEngine`]; made by [`SyncEngine::builder`].
+#[derive(Debug)]
+pub struct EngineBuilder {
+    db: DatabaseConnection,
+    engine_db: Option<DatabaseConnection>,
+    library: Option<LibraryId>,
+    only: Option<Vec<String>>,
+    registered: Vec<Registration>,
+    limits: Limits,
+    runtime: Runtime,
+    background: Background,
+}
+
+/// Whether the engine flushes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Background {
+    Running,
+    /// Only calls flush: for tests that want every step in their own hand.
+    Off,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new(db: DatabaseConnection) -> Self {
+        Self {
+            db,
+            engine_db: None,
+            library: None,
+            only: None,
+            registered: registered(),
+            limits: Limits::default(),
+            runtime: Runtime::default(),
+            background: Background::Running,
+        }
+    }
+
+    /// The library that this database belongs to. Without it the database keeps the one it has, or founds one.
+    pub fn library(mut self, library: LibraryId) -> Self {
+        self.library = Some(library);
+        self
+    }
+
+    /// Serves only the models with these ids (`SYNC_ID`).
+    pub fn models<I: Into<String>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.only = Some(ids.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds an entity by its `ActiveModel`. Entities register themselves; one in a crate of which the program names
+    /// nothing is dropped by the linker and must be named here.
+    pub fn register<A: Syncable>(mut self) -> Self {
+        self.registered.push(Registration::of::<A>());
+        self
+    }
+
+    /// The connection for the engine's own work, for databases that a plain path does not open (an encrypted file).
+    /// It should have more than one connection, a write-ahead log and `synchronous=FULL`.
+    pub fn engine_connection(mut self, db: DatabaseConnection) -> Self {
+        self.engine_db = Some(db);
+        self
+    }
+
+    /// Replaces the limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Replaces the wall clock.
+    pub fn time(mut self, time: Arc<dyn Time>) -> Self {
+        self.runtime.time = time;
+        self
+    }
+
+    /// Replaces the random source.
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.runtime.random = random;
+        self
+    }
+
+    /// Replaces the spawner of background work.
+    pub fn spawn(mut self, spawn: Arc<dyn Spawn>) -> Self {
+        self.runtime.spawn = spawn;
+        self
+    }
+
+    /// Starts no background flusher: changes are logged when `flush`, a round or a transaction says so. For tests.
+    pub fn without_background(mut self) -> Self {
+        self.background = Background::Off;
+        self
+    }
+
+    /// Brings the sync tables up to date, guards the tables, adopts rows that are there already, logs what was
+    /// written since the engine last ran, and starts the flusher.
+    ///
+    /// # Errors
+    /// [`SyncError::Model`] and [`SyncError::Bind`] say which entity cannot sync and what to change;
+    /// [`SyncError::WrongLibrary`] if the database belongs to another library; [`SyncError::Store`] if the database
+    /// refuses.
+    pub async fn start(self) -> Result<SyncEngine, SyncError> {
+        let Self { db, engine_db, library, only, registered, limits, runtime, background } = self;
+        let chosen: Vec<Registration> = match &only {
+            Some(ids) => registered.into_iter().filter(|one| ids.iter().any(|id| id == one.id())).collect(),
+            None => registered,
+        };
+        if let Some(unknown) = only.iter().flatten().find(|id| !chosen.iter().any(|one| one.id() == id.as_str())) {
+            return Err(ModelError::Unknown { id: unknown.clone() }.into());
+        }
+        let models = Models::new(adapters(chosen)?);
+        let store = Store::open(&db, engine_db, runtime.clone()).await?;
+        let opened = store
+            .write(move |write| Box::pin(async move { Ok::<_, SyncError>(Identity::open(write, library, &runtime).await?) }))
+            .await?;
+        let identity = opened.map_err(|found| SyncError::WrongLibrary { asked: library.unwrap_or(found), found })?;
+        let replica = Arc::new(Replica::new(store, models, limits, identity));
+        // Guards, adopts, and goes on with what a flush before had begun.
+        let opening = replica.clone();
+        replica
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    opening.models.refresh(write).await?;
+                    Head::load(write.db, &write.names).await?.save(write.db).await?;
+                    Ok::<_, SyncError>(())
+                })
+            })
+            .await?;
+        replica.flush_all().await?;
+        Ok(SyncEngine::start(db, replica, background))
+    }
+}

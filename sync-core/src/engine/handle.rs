@@ -1,0 +1,248 @@
+//! What an application holds and calls.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use sea_orm::DatabaseConnection;
+use tokio::sync::watch;
+
+use super::{
+    builder::{Background, EngineBuilder},
+    events::Events,
+    follow::Follow,
+    tasks,
+};
+use crate::{
+    capture,
+    ids::{DeviceId, LibraryId, RecordId, Seq},
+    model::Syncable,
+    peer::{
+        Hello, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest,
+        PushResponse, Replica, Served, SyncError, SyncReport, sync_with,
+    },
+    value::{SyncValue, encode_key, from_database},
+};
+
+/// A running sync engine on one database. Cloning gives another handle to the same engine; when the last one is
+/// dropped it stops at a safe point.
+///
+/// It is itself a [`Peer`]: another engine can sync with it directly, and a transport's server wraps it.
+#[derive(Clone)]
+pub struct SyncEngine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) db: DatabaseConnection,
+    /// Tells the background tasks to stop when it becomes true or the engine is gone.
+    stop: watch::Sender<bool>,
+    pub(crate) follows: std::sync::Mutex<Vec<(DeviceId, watch::Receiver<super::FollowState>)>>,
+}
+
+impl fmt::Debug for SyncEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let identity = self.inner.replica.identity();
+        f.debug_struct("SyncEngine")
+            .field("device", &identity.device)
+            .field("library", &identity.library)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SyncEngine {
+    /// Begins to configure an engine on the application's connection.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// let db = sea_orm::Database::connect(sync_core::sqlite("app.db")).await?;
+    /// let engine = sync_core::SyncEngine::builder(db).start().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(db: DatabaseConnection) -> EngineBuilder {
+        EngineBuilder::new(db)
+    }
+
+    pub(super) fn start(db: DatabaseConnection, replica: Arc<Replica>, background: Background) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        if background == Background::Running {
+            tasks::spawn_flusher(&replica, stopped);
+        }
+        Self { inner: Arc::new(Inner { replica, db, stop, follows: std::sync::Mutex::default() }) }
+    }
+
+    /// This replica's device id.
+    pub fn device_id(&self) -> DeviceId {
+        self.inner.replica.identity().device
+    }
+
+    /// The library of this database.
+    pub fn library_id(&self) -> LibraryId {
+        self.inner.replica.identity().library
+    }
+
+    /// The application's connection.
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.inner.db
+    }
+
+    /// Logs everything that is committed now; gives the end of the log.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses; nothing is lost, what was noted stays noted.
+    pub async fn flush(&self) -> Result<Seq, SyncError> {
+        self.running()?;
+        Ok(self.inner.replica.flush().await?.to)
+    }
+
+    /// One round with `peer`: flushes, sends what it lacks, brings what is missing here.
+    ///
+    /// # Errors
+    /// [`SyncError::Peer`] if the peer refuses or cannot be reached, [`SyncError::Store`] if the database refuses.
+    /// Whole groups that came before the fault stay; the next round goes on from there.
+    pub async fn sync_with<P: Peer + ?Sized>(&self, peer: &P) -> Result<SyncReport, SyncError>
+    where
+        for<'a> &'a P: IntoDynPeer<'a>,
+    {
+        self.running()?;
+        sync_with(&self.inner.replica, peer.into_dyn_peer()).await
+    }
+
+    /// Keeps up with `peer` from now on: pushes what is written here, pulls when the peer says that something is new,
+    /// and tries again with growing pauses when it cannot be reached. Stops with the handle's
+    /// [`stop`](Follow::stop) or with the engine.
+    pub fn follow(&self, peer: impl Peer + 'static) -> Follow {
+        Follow::start(self, Arc::new(peer), self.inner.stop.subscribe())
+    }
+
+    /// What happens from now on, per committed group.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.replica.reports())
+    }
+
+    /// Compares every row with what the ledger knows and logs what differs: after writes that no guard saw. Gives
+    /// the number of changes logged.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn reconcile(&self) -> Result<u64, SyncError> {
+        self.running()?;
+        let replica = self.inner.replica.clone();
+        self.inner
+            .replica
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    for binding in bindings.iter() {
+                        capture::note_all(write, binding).await?;
+                    }
+                    Ok::<_, SyncError>(())
+                })
+            })
+            .await?;
+        Ok(self.inner.replica.flush().await?.changes)
+    }
+
+    /// Logs a whole record again, under a new stamp: every column as it is here now. For rows written without sync.
+    ///
+    /// # Errors
+    /// [`SyncError::UnknownRecord`] if the model does not sync or has no row with this key.
+    pub async fn force_record<A>(&self, model: &crate::model::ModelOf<A>) -> Result<(), SyncError>
+    where
+        A: Syncable,
+    {
+        self.running()?;
+        self.inner.replica.force(A::SYNC_ID, record_of_model::<A>(model)?).await
+    }
+
+    /// Logs what is committed, stops the background work and closes the engine's connections. Dropping the engine
+    /// instead loses nothing either: what was not logged is logged at the next start.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the last flush fails.
+    pub async fn shutdown(&self) -> Result<(), SyncError> {
+        if self.inner.stop.send_replace(true) {
+            return Ok(());
+        }
+        let flushed = self.inner.replica.flush_all().await;
+        self.inner.replica.store.close().await?;
+        flushed
+    }
+
+    /// Removes guards and sync tables from the database and stops the engine. The application's rows stay.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn uninstall(&self) -> Result<(), SyncError> {
+        self.running()?;
+        self.inner.stop.send_replace(true);
+        let replica = self.inner.replica.clone();
+        self.inner
+            .replica
+            .store
+            .write(move |write| {
+                Box::pin(async move { Ok::<_, SyncError>(replica.models.unguard(write).await?) })
+            })
+            .await?;
+        self.inner.replica.store.uninstall().await?;
+        self.inner.replica.store.close().await?;
+        Ok(())
+    }
+
+    pub(super) fn running(&self) -> Result<(), SyncError> {
+        if *self.inner.stop.borrow() { Err(SyncError::Shutdown) } else { Ok(()) }
+    }
+
+    fn served(&self) -> Result<Served, PeerError> {
+        self.running().map_err(|error| PeerError::Unreachable(error.to_string()))?;
+        Ok(Served(self.inner.replica.clone()))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// The record of a model.
+pub(super) fn record_of_model<A: Syncable>(model: &crate::model::ModelOf<A>) -> Result<RecordId, SyncError> {
+    crate::model::record_of::<A>(model)
+        .ok_or_else(|| SyncError::UnknownRecord(format!("a {} without a key", A::SYNC_ID)))
+}
+
+/// The record with this primary key.
+pub(super) fn record_of_key(
+    model: &str,
+    key: impl IntoIterator<Item = sea_orm::Value>,
+) -> Result<RecordId, SyncError> {
+    let parts: Option<Vec<SyncValue>> = key.into_iter().map(|value| from_database(&value)).collect();
+    parts
+        .map(|parts| encode_key(&parts))
+        .ok_or_else(|| SyncError::UnknownRecord(format!("a {model} with a key of a type that cannot sync")))
+}
+
+#[async_trait]
+impl Peer for SyncEngine {
+    async fn hello(&self, hello: Hello) -> Result<Hello, PeerError> {
+        self.served()?.hello(hello).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
+        self.served()?.pull(request).await
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError> {
+        self.served()?.push(request).await
+    }
+
+    async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
+        self.served()?.objects(request).await
+    }
+
+    async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
+        self.served()?.watch(library).await
+    }
+}

@@ -1,0 +1,32 @@
+//! The engine: wires the stages together, runs them in the background, and is what an application holds.
+//!
+//! Invariant: only this module starts background work, and dropping the last handle ends it at a safe point: what is
+//! committed stays noted or logged, so nothing is lost.
+//!
+//! * `builder` from a connection to a running engine
+//! * `handle` what an application calls
+//! * `transaction` data and log as one unit, and writes without sync
+//! * `tasks` the flusher
+//! * `follow` keeping up with a peer
+//! * `events` what happened, as a stream
+//! * `status` how things stand
+//! * `records` history, conflicts, pending
+//! * `verify` whether ledger and rows are what they should be
+
+mod builder;
+mod events;
+mod follow;
+mod handle;
+mod records;
+mod status;
+mod tasks;
+mod transaction;
+mod verify;
+
+pub use builder::EngineBuilder;
+pub use events::{Event, Events, RecordChange};
+pub use follow::{Follow, FollowState};
+pub use handle::SyncEngine;
+pub use records::{ConflictRecord, HistoryEntry, Pending};
+pub use status::{PeerStatus, Status};
+pub use verify::{Finding, Verification};
