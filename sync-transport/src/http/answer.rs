@@ -90,7 +90,10 @@ impl Shared {
                 "the content encoding {coding:?} is neither zstd nor identity"
             ))
         })?;
-        let call: C = format.decode(&self.read(&parts.headers, coding, body).await?)?;
+        let body = self.read(&parts.headers, coding, body).await?;
+        let call: C = format.decode(&body, self.limits.max_decoded)?;
+        // The message has what it needs of it, and the peer may take its time.
+        drop(body);
         let library = call.library()?;
         permit(&caller, library)?;
         let peer = self.libraries.peer(library, &caller).await?;

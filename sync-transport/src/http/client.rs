@@ -144,7 +144,7 @@ impl HttpPeer {
         while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
             intake.take(&chunk)?;
         }
-        format.decode(&intake.finish()?)
+        format.decode(&intake.finish()?, self.limits.max_decoded)
     }
 
     /// Why the peer refused: what it says itself, or else what its status says.

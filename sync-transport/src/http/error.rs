@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-/// See the [module](self). What goes wrong afterwards is a [`PeerError`](sync_core::PeerError).
+/// Why there can be no client, server or token. What goes wrong afterwards is a [`PeerError`](sync_core::PeerError).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {

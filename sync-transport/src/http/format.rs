@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use serde::{Serialize, de::DeserializeOwned};
 use sync_core::PeerError;
 
-use super::json;
+use super::{json, weight};
 
 /// How a message is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,7 +67,13 @@ impl Format {
         .map_err(|error| PeerError::Failed(format!("the message cannot be written: {error}")))
     }
 
-    pub(super) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, PeerError> {
+    /// The message in `bytes`, if reading it takes about `max_decoded` bytes of memory or less.
+    pub(super) fn decode<T: DeserializeOwned>(
+        self,
+        bytes: &[u8],
+        max_decoded: usize,
+    ) -> Result<T, PeerError> {
+        weight::check(self, bytes, max_decoded)?;
         match self {
             Self::MessagePack => from_msgpack(bytes),
             Self::Json => json::from_slice(bytes).map_err(|error| error.to_string()),
@@ -139,8 +145,8 @@ mod tests {
     #[test]
     fn bytes_behind_a_message_are_refused() {
         let mut bytes = Format::MessagePack.encode(&PeerError::SnapshotRequired).unwrap();
-        assert_eq!(Format::MessagePack.decode::<PeerError>(&bytes), Ok(PeerError::SnapshotRequired));
+        assert_eq!(Format::MessagePack.decode::<PeerError>(&bytes, 1000), Ok(PeerError::SnapshotRequired));
         bytes.push(0xc0);
-        assert!(matches!(Format::MessagePack.decode::<PeerError>(&bytes), Err(PeerError::Invalid(_))));
+        assert!(matches!(Format::MessagePack.decode::<PeerError>(&bytes, 1000), Err(PeerError::Invalid(_))));
     }
 }

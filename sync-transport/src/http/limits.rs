@@ -33,7 +33,8 @@ pub struct Limits {
     /// than a slow connection carries within `request_timeout`.
     pub max_encoded: usize,
     /// The size of a body once decompressed, in bytes. 64 MiB: eight times the encoded limit, what changes
-    /// compress to at best. With `max_in_flight` it bounds the memory of a server.
+    /// compress to at best. A message that would take much more memory than this once read is refused as
+    /// well. With `max_in_flight` it bounds the memory of a server.
     pub max_decoded: usize,
     /// The time for one call from its first byte to the last of its answer; watching is exempt. 2 minutes: an
     /// upload of `max_encoded` at 1 Mbit/s needs more than one.

@@ -76,6 +76,7 @@ mod notices;
 mod server;
 mod status;
 mod token;
+mod weight;
 
 pub use auth::{Authenticator, Identity, Tokens};
 pub use client::{Compression, HttpPeer, HttpPeerBuilder};

@@ -77,6 +77,25 @@ async fn a_bomb_is_refused_by_the_server() {
     check_unharmed(&peer, &url).await;
 }
 
+/// Every byte is a value: small as bytes, large in memory.
+#[tokio::test]
+async fn a_message_of_millions_of_nothings_is_refused_by_both() {
+    let (peer, _server, url) = fake(Limits::default()).await;
+    let mut push = rmp_serde::to_vec_named(&sample::push(0, None)).unwrap();
+    let changes = b"\xa7changes\x90";
+    let at = push.windows(changes.len()).position(|window| window == changes).unwrap() + changes.len() - 1;
+    let count = 60 * MIB;
+    push.splice(at..=at, [0xdd].into_iter().chain((count as u32).to_be_bytes()).chain(vec![0xa0; count]));
+    let packed = zstd::bulk::compress(&push, 1).unwrap();
+    assert!(packed.len() < 10_000, "{}", packed.len());
+
+    let response = post(&url, packed.clone()).header("content-encoding", "zstd").send().await.unwrap();
+    assert_refused!(Err::<(), _>(error_of(response).await), PeerError::TooLarge(_), "2097152 values");
+    let hostile = answering_ok([MSGPACK, ZSTD], packed).await;
+    assert_refused!(hostile.pull(sample::pull(1)).await, PeerError::TooLarge(_), "2097152 values");
+    check_unharmed(&peer, &url).await;
+}
+
 #[tokio::test]
 async fn broken_requests_are_refused_by_the_server() {
     let (peer, _server, url) = fake(Limits::default()).await;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt, future::join_all, stream::FuturesUnordered};
 use sync_core::{Notice, Peer, PeerError, Seq};
 use sync_transport::http::{HttpPeer, Limits, Server};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     assert_refused, check_works, client, fake,
@@ -171,14 +174,18 @@ async fn shutdown_waits_for_the_calls_being_worked_on() {
 async fn shutdown_does_not_wait_for_ever() {
     let impatient = limits(|limits| limits.request_timeout = Duration::from_millis(50));
     let (_peer, server, _url) = fake(impatient).await;
-    // A client that says what it wants and never sends it.
+    // A client that says what it wants, is told to go on, and never does.
     let mut line = TcpStream::connect(server.local_addr()).await.unwrap();
-    let head = b"POST /v1/push HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
-    tokio::io::AsyncWriteExt::write_all(&mut line, head).await.unwrap();
+    let head = "POST /v1/push HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+        content-type: application/msgpack\r\ncontent-length: 10\r\n\r\n";
+    line.write_all(head.as_bytes()).await.unwrap();
+    let mut told = [0; 12];
+    line.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100");
     let bound = Duration::from_secs(3);
     assert!(tokio::time::timeout(bound, server.shutdown()).await.is_ok(), "the client is still waited for");
     let mut rest = Vec::new();
-    let cut = tokio::io::AsyncReadExt::read_to_end(&mut line, &mut rest);
+    let cut = line.read_to_end(&mut rest);
     assert!(tokio::time::timeout(bound, cut).await.is_ok(), "the connection is still open");
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn pull_response(entries: usize) -> PullResponse {
     PullResponse {
         log_id: LogId::from_bytes([4; 16]),
         entries: (0..entries).map(entry).collect(),
+        base_seq: Seq(5),
         next_seq: Seq(6),
         latest_seq: Seq(7),
         base_hash: StateHash([1; 32]),
