@@ -6,6 +6,7 @@ extern crate self as sync_core;
 mod apply;
 mod capture;
 mod change;
+mod engine;
 mod ids;
 mod ledger;
 pub mod merge;
@@ -20,6 +21,10 @@ mod vector;
 pub use apply::{ApplyError, PendingReason};
 pub use capture::CaptureError;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
+pub use engine::{
+    ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, PeerStatus,
+    Pending, RecordChange, Status, SyncEngine, Verification,
+};
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
 pub use ledger::LedgerError;
 pub use model::{
@@ -27,8 +32,8 @@ pub use model::{
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest,
-    PullResponse, PushRequest, PushResponse, Refused, StateHash,
+    Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError,
+    PullRequest, PullResponse, PushRequest, PushResponse, Refused, StateHash, SyncError, SyncReport,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_statements, sqlite, uninstall_statements};

@@ -16,7 +16,7 @@ use crate::{
     merge::{Digest, StoredCell, StoredObject},
     runtime::Runtime,
     stamp::Stamp,
-    store::{Binding, Bindings, Write, sql},
+    store::{Binding, Bindings, Write, rows, sql},
     value::{SyncValue, ValueHash},
     vector::Clock,
 };
@@ -425,4 +425,30 @@ async fn forget_pending(
         .await?;
     }
     Ok(())
+}
+
+/// Logs a record as a whole, whatever is known of it already. `None` if it has no row that can be read.
+pub(crate) async fn log_whole(
+    write: &mut Write<'_>,
+    binding: &Binding,
+    head: &mut Head,
+    runtime: &Runtime,
+    record: &RecordId,
+) -> Result<Option<LocalChange>, CaptureError> {
+    let Some(Ok(row)) = rows::by_record(write.db, binding, [record]).await?.remove(record) else {
+        return Ok(None);
+    };
+    let mut objects =
+        ledger::by_records(write.db, &write.names, head.library, binding.model, [record]).await?;
+    let object = objects.remove(record);
+    let alive = object.as_ref().is_some_and(|loaded| loaded.object.is_alive());
+    let difference =
+        if alive { Difference::Edit(binding.travelling().collect()) } else { Difference::Insert };
+    let noted = Noted { last: 0, at: Some(runtime.time.now_ms()), record: record.clone(), row: None };
+    let draft = Draft { binding, noted, hashes: hashes(binding, &row), row, object, difference };
+    let change = draft.local_change();
+    let mut group = Group::begin(head, runtime, false);
+    group.log(draft, true);
+    group.commit.write(write, head).await?;
+    Ok(Some(change))
 }

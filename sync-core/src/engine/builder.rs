@@ -119,15 +119,20 @@ impl EngineBuilder {
             Some(ids) => registered.into_iter().filter(|one| ids.iter().any(|id| id == one.id())).collect(),
             None => registered,
         };
-        if let Some(unknown) = only.iter().flatten().find(|id| !chosen.iter().any(|one| one.id() == id.as_str())) {
+        if let Some(unknown) =
+            only.iter().flatten().find(|id| !chosen.iter().any(|one| one.id() == id.as_str()))
+        {
             return Err(ModelError::Unknown { id: unknown.clone() }.into());
         }
         let models = Models::new(adapters(chosen)?);
         let store = Store::open(&db, engine_db, runtime.clone()).await?;
         let opened = store
-            .write(move |write| Box::pin(async move { Ok::<_, SyncError>(Identity::open(write, library, &runtime).await?) }))
+            .write(move |write| {
+                Box::pin(async move { Ok::<_, SyncError>(Identity::open(write, library, &runtime).await?) })
+            })
             .await?;
-        let identity = opened.map_err(|found| SyncError::WrongLibrary { asked: library.unwrap_or(found), found })?;
+        let identity =
+            opened.map_err(|found| SyncError::WrongLibrary { asked: library.unwrap_or(found), found })?;
         let replica = Arc::new(Replica::new(store, models, limits, identity));
         // Guards, adopts, and goes on with what a flush before had begun.
         let opening = replica.clone();

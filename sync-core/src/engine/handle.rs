@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     pub(crate) db: DatabaseConnection,
     /// Tells the background tasks to stop when it becomes true or the engine is gone.
     stop: watch::Sender<bool>,
-    pub(crate) follows: std::sync::Mutex<Vec<(DeviceId, watch::Receiver<super::FollowState>)>>,
+    pub(crate) follows: std::sync::Mutex<Vec<watch::Receiver<super::FollowState>>>,
 }
 
 impl fmt::Debug for SyncEngine {
@@ -101,12 +101,9 @@ impl SyncEngine {
     /// # Errors
     /// [`SyncError::Peer`] if the peer refuses or cannot be reached, [`SyncError::Store`] if the database refuses.
     /// Whole groups that came before the fault stay; the next round goes on from there.
-    pub async fn sync_with<P: Peer + ?Sized>(&self, peer: &P) -> Result<SyncReport, SyncError>
-    where
-        for<'a> &'a P: IntoDynPeer<'a>,
-    {
+    pub async fn sync_with(&self, peer: &dyn Peer) -> Result<SyncReport, SyncError> {
         self.running()?;
-        sync_with(&self.inner.replica, peer.into_dyn_peer()).await
+        sync_with(&self.inner.replica, peer).await
     }
 
     /// Keeps up with `peer` from now on: pushes what is written here, pulls when the peer says that something is new,

@@ -7,7 +7,9 @@
 //! * `chain` the hash that confirms what two replicas agree on
 //! * `objects` stored objects, by record
 //! * `commit` the one writer
-//! * `pages` the log and the state feed, a page at a time
+//! * `origins` the vector: how far each author's chain is here without a gap
+//! * `pages` the log and the state feed, a page at a time, as others read them
+//! * `walk` all of it, for checks
 
 mod chain;
 mod commit;
@@ -16,6 +18,7 @@ mod head;
 mod objects;
 mod origins;
 mod pages;
+mod walk;
 
 pub use error::LedgerError;
 
@@ -28,3 +31,4 @@ pub(crate) use pages::{
     FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page,
     served_end,
 };
+pub(crate) use walk::{LogWalk, objects_after};

@@ -6,6 +6,15 @@ use crate::value::ValueError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// The program has no entity with this id.
+    #[error(
+        "no entity syncs as `{id}`: derive `Syncable` on it; if it stands in a crate of which the program names nothing, \
+         add `.register::<entity::ActiveModel>()`"
+    )]
+    Unknown {
+        /// The id asked for.
+        id: String,
+    },
     /// Two entities have one `SYNC_ID`.
     #[error("`{first}` and `{second}` both sync as `{id}`: give one of them another `#[sync(id = \"..\")]`")]
     DuplicateId {

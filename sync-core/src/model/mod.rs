@@ -17,6 +17,7 @@ mod typed;
 
 pub use adapter::{Adapter, MergeError};
 pub use error::ModelError;
+pub(crate) use key::of_model as record_of;
 pub use registry::{Registration, adapters, registered};
 pub use spec::{ColumnSpec, ModelSpec, Role, TriggerPolicy};
 pub use syncable::{ColumnOf, ColumnRule, KeyPolicy, ModelOf, Rules, Syncable};

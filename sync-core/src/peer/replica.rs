@@ -17,7 +17,7 @@ use super::{SyncError, positions};
 use crate::{
     apply::{self, Applied, Hold, Incoming, Origin},
     capture::{self, Batch, Flushed, LocalChange, Models},
-    ids::{DeviceId, Seq},
+    ids::{DeviceId, RecordId, Seq},
     ledger::{Head, Identity},
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
@@ -160,6 +160,40 @@ impl Replica {
         }
         self.flush_open(&mut report).await?;
         Ok(report)
+    }
+
+    /// Flushes although nothing may be dirty: ends a group that a flush before had left open.
+    pub(crate) async fn flush_all(self: &Arc<Self>) -> Result<(), SyncError> {
+        self.flush_open(&mut FlushReport::default()).await
+    }
+
+    /// Logs a record again, as a whole.
+    pub(crate) async fn force(self: &Arc<Self>, model: &str, record: RecordId) -> Result<(), SyncError> {
+        let replica = self.clone();
+        let model = model.to_owned();
+        let (flushed, settled, forced, to) = self
+            .store
+            .write(move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    let (flushed, settled) =
+                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let binding = bindings.by_name(&model).ok_or_else(|| {
+                        SyncError::UnknownRecord(format!("model {model} has no table here"))
+                    })?;
+                    let runtime = replica.runtime();
+                    let forced = capture::log_whole(write, binding, &mut head, runtime, &record).await?;
+                    let forced = forced
+                        .ok_or_else(|| SyncError::UnknownRecord(format!("{model} {record} has no row")))?;
+                    Ok::<_, SyncError>((flushed, settled, forced, head.seq))
+                })
+            })
+            .await?;
+        self.report_local(&flushed, to);
+        self.report_applied(settled);
+        self.report(Report::Local { changes: vec![forced].into(), to });
+        Ok(())
     }
 
     /// Takes batch after batch until nothing is dirty.

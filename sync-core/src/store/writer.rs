@@ -219,6 +219,11 @@ impl Store {
         Ok(OpenWrite { db, _gate: gate })
     }
 
+    /// True if the store works on a pool of its own, beside the application's.
+    pub(crate) fn has_own_pool(&self) -> bool {
+        self.inner.own
+    }
+
     /// Closes the pool if it is the engine's own.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         if self.inner.own {

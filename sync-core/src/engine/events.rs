@@ -1,0 +1,157 @@
+//! What happened, as a stream: one item per committed group, after its commit.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::stream::Stream;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
+
+use crate::{
+    apply::PendingReason,
+    change::ChangeKind,
+    ids::{Name, RecordId, Seq},
+    merge::Conflict,
+    model::Syncable,
+    peer::Report,
+};
+
+/// A record that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordChange {
+    /// The model's name on the wire.
+    pub model: Name,
+    /// The record.
+    pub record: RecordId,
+    /// What the change was.
+    pub kind: ChangeKind,
+}
+
+impl RecordChange {
+    /// True if the record is one of this entity, named by its `ActiveModel`.
+    pub fn is<A: Syncable>(&self) -> bool {
+        self.model == A::SYNC_ID
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// What this device wrote was logged.
+    Local {
+        /// The records.
+        changes: Vec<RecordChange>,
+        /// The end of the log.
+        to: Seq,
+    },
+    /// What others wrote was applied.
+    Remote {
+        /// The records.
+        changes: Vec<RecordChange>,
+        /// The end of the log.
+        to: Seq,
+    },
+    /// A value was lost to another write; it is kept and can be looked at.
+    Conflict(Conflict),
+    /// A record's row is not what its object says, for this reason.
+    Pending {
+        /// The model's name on the wire.
+        model: Name,
+        /// The record.
+        record: RecordId,
+        /// Why.
+        reason: PendingReason,
+    },
+    /// One group deleted unusually many records: a migration may have rebuilt a table with foreign keys on.
+    ManyDeletes(u64),
+    /// Changes from too far in the future are kept until this device's clock has caught up.
+    Held {
+        /// How many.
+        changes: u64,
+        /// How far ahead the furthest is, in milliseconds.
+        ahead_ms: u64,
+    },
+    /// This reader was too slow and missed this many groups: look at the tables again.
+    Missed(u64),
+}
+
+/// The stream of [`Event`]s; made by [`SyncEngine::events`](crate::SyncEngine::events).
+#[derive(Debug)]
+pub struct Events {
+    reports: BroadcastStream<Report>,
+    ready: std::collections::VecDeque<Event>,
+}
+
+impl Events {
+    pub(super) fn new(reports: broadcast::Receiver<Report>) -> Self {
+        Self { reports: BroadcastStream::new(reports), ready: std::collections::VecDeque::new() }
+    }
+
+    /// The next event; `None` when the engine is gone.
+    pub async fn next(&mut self) -> Option<Event> {
+        futures_util::StreamExt::next(self).await
+    }
+
+    fn unfold(&mut self, report: Report) {
+        match report {
+            Report::Local { changes, to } => {
+                let changes = changes
+                    .iter()
+                    .map(|one| RecordChange {
+                        model: one.model.clone(),
+                        record: one.record.clone(),
+                        kind: one.kind,
+                    })
+                    .collect();
+                self.ready.push_back(Event::Local { changes, to });
+            }
+            Report::Applied(applied) => {
+                if !applied.changes.is_empty() {
+                    let changes = applied
+                        .changes
+                        .iter()
+                        .map(|one| RecordChange {
+                            model: one.model.clone(),
+                            record: one.record.clone(),
+                            kind: one.kind,
+                        })
+                        .collect();
+                    self.ready.push_back(Event::Remote { changes, to: applied.to });
+                }
+                self.ready.extend(applied.conflicts.iter().cloned().map(Event::Conflict));
+                let pending = applied.pending.iter().cloned();
+                self.ready.extend(pending.map(|(model, record, reason)| Event::Pending {
+                    model,
+                    record,
+                    reason,
+                }));
+            }
+            Report::ManyDeletes(count) => self.ready.push_back(Event::ManyDeletes(count)),
+            Report::Held { changes, ahead_ms } => self.ready.push_back(Event::Held { changes, ahead_ms }),
+        }
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(Some(event));
+            }
+            match Pin::new(&mut self.reports).poll_next(context) {
+                Poll::Ready(Some(Ok(report))) => self.unfold(report),
+                Poll::Ready(Some(Err(BroadcastStreamRecvError::Lagged(missed)))) => {
+                    return Poll::Ready(Some(Event::Missed(missed)));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}

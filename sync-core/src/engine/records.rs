@@ -1,0 +1,183 @@
+//! What happened to a record, what was lost in conflicts, what waits.
+
+use sea_orm::{ActiveModelTrait, EntityTrait, PrimaryKeyTrait};
+
+use super::handle::{SyncEngine, record_of_key};
+use crate::{
+    apply::{self, PendingReason},
+    change::{Change, ChangeKind},
+    ids::{DeviceId, Name, RecordId, Seq},
+    ledger::Head,
+    merge::ConflictReason,
+    model::Syncable,
+    peer::SyncError,
+    stamp::Stamp,
+    store::{NameKind, sql},
+    value::SyncValue,
+};
+
+/// One change of a record's history.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// Its place in this replica's log.
+    pub seq: Seq,
+    /// The change.
+    pub id: Stamp,
+    /// Who made it.
+    pub device: DeviceId,
+    /// Why.
+    pub kind: ChangeKind,
+    /// What it wrote: column and value.
+    pub values: Vec<(Name, SyncValue)>,
+}
+
+/// A value that was lost to another write.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ConflictRecord {
+    /// Names the conflict on this replica.
+    pub id: i64,
+    /// The model's name on the wire.
+    pub model: Name,
+    /// The record.
+    pub record: RecordId,
+    /// The column.
+    pub field: Name,
+    /// The change that stands.
+    pub winner: Stamp,
+    /// The change that lost.
+    pub loser: Stamp,
+    /// Why.
+    pub reason: ConflictReason,
+    /// What was lost.
+    pub loser_value: SyncValue,
+    /// When it was found here, in milliseconds since the Unix epoch.
+    pub detected_ms: u64,
+}
+
+/// A record whose row is not, or not quite, what its object says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// The model's name on the wire.
+    pub model: Name,
+    /// The record.
+    pub record: RecordId,
+    /// Why.
+    pub reason: PendingReason,
+    /// Why, in words.
+    pub detail: String,
+    /// How often it was looked at.
+    pub attempts: u64,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+}
+
+impl SyncEngine {
+    /// Every change of a record that the log still holds, oldest first.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses; [`SyncError::UnknownRecord`] if the key cannot be one.
+    pub async fn history<A: Syncable>(
+        &self,
+        key: <<<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType,
+    ) -> Result<Vec<HistoryEntry>, SyncError>
+    where
+        <<<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType:
+            sea_orm::sea_query::IntoValueTuple,
+    {
+        let record = record_of_key(A::SYNC_ID, sea_orm::sea_query::IntoValueTuple::into_value_tuple(key))?;
+        self.history_of(A::SYNC_ID, &record).await
+    }
+
+    /// Every change of a record that the log still holds, oldest first; the record as events name it.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn history_of(&self, model: &str, record: &RecordId) -> Result<Vec<HistoryEntry>, SyncError> {
+        let (db, names) = self.inner.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let Some(model) = names.id(NameKind::Model, model.as_bytes()) else { return Ok(Vec::new()) };
+        let rows = sql::all(
+            &db,
+            "SELECT seq, data FROM sync_log WHERE library = ? AND model = ? AND record = ? AND data IS NOT NULL \
+             ORDER BY seq",
+            [head.library.into(), model.into(), record.as_bytes().to_vec().into()],
+        )
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let change = Change::decode(&sql::column::<Vec<u8>>(row, 1)?)
+                    .map_err(|error| SyncError::Ledger(error.to_string()))?;
+                Ok(HistoryEntry {
+                    seq: Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0)),
+                    id: change.id,
+                    device: change.device,
+                    kind: change.kind,
+                    values: change.cells.into_iter().map(|cell| (cell.column, cell.value)).collect(),
+                })
+            })
+            .collect()
+    }
+
+    /// The conflicts found here, newest first.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn conflicts(&self) -> Result<Vec<ConflictRecord>, SyncError> {
+        let (db, names) = self.inner.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let rows = sql::all(
+            &db,
+            "SELECT id, model, record, field, winner_id, loser_id, reason, loser_value, detected_at FROM sync_conflicts \
+             WHERE library = ? ORDER BY id DESC",
+            [head.library.into()],
+        )
+        .await?;
+        let stamp = |bytes: Vec<u8>| {
+            Stamp::from_bytes(sql::bytes(&bytes, "a stamp")?)
+                .ok_or_else(|| SyncError::Ledger("a conflict names no stamp".into()))
+        };
+        rows.iter()
+            .map(|row| {
+                let reason: String = sql::column(row, 6)?;
+                let value: Vec<u8> = sql::column(row, 7)?;
+                Ok(ConflictRecord {
+                    id: sql::column(row, 0)?,
+                    model: names.text(sql::column(row, 1)?)?,
+                    record: RecordId::from_bytes(sql::column::<Vec<u8>>(row, 2)?),
+                    field: Name::from(sql::column::<String>(row, 3)?),
+                    winner: stamp(sql::column(row, 4)?)?,
+                    loser: stamp(sql::column(row, 5)?)?,
+                    reason: ConflictReason::from_name(&reason)
+                        .ok_or_else(|| SyncError::Ledger(format!("conflict reason {reason}")))?,
+                    loser_value: SyncValue::decode(&value)
+                        .map_err(|error| SyncError::Ledger(error.to_string()))?,
+                    detected_ms: u64::try_from(sql::column::<i64>(row, 8)?).unwrap_or(0),
+                })
+            })
+            .collect()
+    }
+
+    /// The records whose rows are not what their objects say, longest waiting first.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn pending(&self) -> Result<Vec<Pending>, SyncError> {
+        let (db, names) = self.inner.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let records = apply::pending_records(&db, &names, head.library).await?;
+        Ok(records
+            .into_iter()
+            .map(|one| Pending {
+                model: one.model,
+                record: one.record,
+                reason: one.reason,
+                detail: one.detail,
+                attempts: one.attempts,
+                since_ms: one.since,
+            })
+            .collect())
+    }
+}

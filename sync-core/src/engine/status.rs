@@ -1,0 +1,112 @@
+//! How things stand, for people and for monitoring.
+
+use super::handle::SyncEngine;
+use crate::{
+    capture,
+    ids::{DeviceId, LibraryId, Seq},
+    ledger::{self, Head},
+    peer::{SyncError, position_with},
+    stamp::Stamp,
+    store::sql,
+};
+
+/// How a replica stands.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// This replica.
+    pub device: DeviceId,
+    /// Its library.
+    pub library: LibraryId,
+    /// The end of its log.
+    pub latest_seq: Seq,
+    /// True if something committed is not logged yet.
+    pub dirty: bool,
+    /// The digest of all alive objects: equal on replicas with equal data.
+    pub digest: [u8; 16],
+    /// Records whose rows are not what their objects say.
+    pub pending: u64,
+    /// Conflicts on record.
+    pub conflicts: u64,
+    /// Changes kept and not merged yet.
+    pub held: u64,
+    /// The peers that a round was made with.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How a replica stands with a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// The peer.
+    pub device: DeviceId,
+    /// Everything of the peer's log up to here is here.
+    pub received: Seq,
+    /// Everything of our log up to here was offered to the peer.
+    pub sent: Seq,
+    /// Entries of our log behind `sent`.
+    pub unsent: u64,
+    /// The time of the oldest of them, in milliseconds since the Unix epoch.
+    pub oldest_unsent_ms: Option<u64>,
+}
+
+impl SyncEngine {
+    /// How things stand.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn status(&self) -> Result<Status, SyncError> {
+        let replica = &self.inner.replica;
+        let (db, names) = replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let mut counts = [0_u64; 3];
+        for (count, table) in counts.iter_mut().zip(["sync_pending", "sync_conflicts", "sync_held"]) {
+            let statement = format!("SELECT count(*) FROM {table} WHERE library = ?");
+            let row = sql::one(&db, &statement, [head.library.into()]).await?;
+            *count = row
+                .map_or(Ok(0), |row| sql::column::<i64>(&row, 0))
+                .map(|n| u64::try_from(n).unwrap_or(0))?;
+        }
+        let rows = sql::all(
+            &db,
+            "SELECT device FROM sync_positions WHERE library = ? ORDER BY device",
+            [head.library.into()],
+        )
+        .await?;
+        let mut peers = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
+            let position = position_with(&db, head.library, device).await?;
+            let sent = i64::try_from(position.sent.0).unwrap_or(i64::MAX);
+            let unsent = sql::one(
+                &db,
+                "SELECT count(*), min(change_id) FROM sync_log WHERE library = ? AND seq > ?",
+                [head.library.into(), sent.into()],
+            )
+            .await?;
+            let (unsent, oldest) = match unsent {
+                Some(row) => (sql::column::<i64>(&row, 0)?, sql::column::<Option<Vec<u8>>>(&row, 1)?),
+                None => (0, None),
+            };
+            let oldest = oldest.map(|bytes| sql::bytes(&bytes, "a stamp")).transpose()?;
+            peers.push(PeerStatus {
+                device,
+                received: position.seq,
+                sent: position.sent,
+                unsent: u64::try_from(unsent).unwrap_or(0),
+                oldest_unsent_ms: oldest.and_then(Stamp::from_bytes).map(|stamp| stamp.ms()),
+            });
+        }
+        Ok(Status {
+            device: head.identity.device,
+            library: head.identity.library,
+            latest_seq: ledger::served_end(&db, &head).await?,
+            dirty: capture::any_dirty(&db).await?,
+            digest: head.digest.to_bytes(),
+            pending: counts[0],
+            conflicts: counts[1],
+            held: counts[2],
+            peers,
+        })
+    }
+}

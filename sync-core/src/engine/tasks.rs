@@ -1,0 +1,102 @@
+//! The flusher: logs what is written, within a millisecond of a hint and within a quarter of a second of anything.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    model::hooks::{self, HookQueue},
+    peer::Replica,
+};
+
+/// How often the flusher looks for writes that no hook told of: bulk statements, raw SQL, other processes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long the flusher rests after a failed flush; it doubles up to [`LONGEST_REST`].
+const SHORTEST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_secs(5);
+
+/// Hints come before their commit: after a hint that found nothing the flusher looks again this often, this long apart.
+const LOOKS_AFTER_HINT: u32 = 5;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
+
+/// How often it looks for held changes whose time has come.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
+
+/// Starts the flusher of a replica. It ends when `stopped` says so, or when the engine is gone.
+pub(super) fn spawn_flusher(replica: &Arc<Replica>, stopped: watch::Receiver<bool>) {
+    let models: Vec<_> = replica.models.adapters().iter().map(|adapter| adapter.spec().id.clone()).collect();
+    let queue = hooks::subscribe(models, replica.limits.hook_queue, replica.runtime().time.clone());
+    let spawn = replica.runtime().spawn.clone();
+    let flusher = Flusher { replica: Arc::downgrade(replica), queue, stopped, rest: SHORTEST_REST };
+    spawn.spawn(Box::pin(flusher.run()));
+}
+
+struct Flusher {
+    replica: Weak<Replica>,
+    queue: HookQueue,
+    stopped: watch::Receiver<bool>,
+    rest: Duration,
+}
+
+impl Flusher {
+    async fn run(mut self) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut release = tokio::time::interval(RELEASE_EVERY);
+        release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut release_due = false;
+        loop {
+            let hinted = tokio::select! {
+                _ = self.stopped.wait_for(|stop| *stop) => return,
+                () = self.queue.notified() => true,
+                _ = look.tick() => false,
+                _ = release.tick() => {
+                    release_due = true;
+                    false
+                }
+            };
+            if std::mem::take(&mut release_due) {
+                self.release().await;
+            }
+            self.queue.drain();
+            let looks = if hinted { LOOKS_AFTER_HINT } else { 1 };
+            for _ in 0..looks {
+                let Some(replica) = self.replica.upgrade() else { return };
+                if self.flush(&replica).await {
+                    break;
+                }
+                drop(replica);
+                if hinted {
+                    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// True if there was something to log.
+    async fn flush(&mut self, replica: &Arc<Replica>) -> bool {
+        match replica.flush().await {
+            Ok(report) => {
+                self.rest = SHORTEST_REST;
+                report.changes > 0
+            }
+            Err(error) => {
+                tracing::warn!(%error, rest = ?self.rest, "a flush failed; what is noted stays noted");
+                tokio::time::sleep(self.rest).await;
+                self.rest = (self.rest * 2).min(LONGEST_REST);
+                false
+            }
+        }
+    }
+
+    async fn release(&self) {
+        let Some(replica) = self.replica.upgrade() else { return };
+        if let Err(error) = replica.release_held().await {
+            tracing::warn!(%error, "held changes could not be released now");
+        }
+    }
+}

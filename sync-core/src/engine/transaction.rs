@@ -1,0 +1,142 @@
+//! Data and log as one unit, and writes without sync.
+
+use sea_orm::DatabaseTransaction;
+
+use super::handle::SyncEngine;
+use crate::{
+    apply::Applied,
+    capture::{self, AbsorbScope, Batch, Flushed, Images},
+    ids::Seq,
+    ledger::Head,
+    peer::{Replica, SyncError},
+    store::{OpenWrite, rows},
+};
+
+/// What was dirty when a transaction began: logged with it, told after its commit.
+struct Before {
+    flushed: Flushed,
+    settled: Applied,
+    to: Seq,
+}
+
+impl Before {
+    fn report(self, replica: &Replica) {
+        replica.report_local(&self.flushed, self.to);
+        replica.report_applied(self.settled);
+    }
+}
+
+impl SyncEngine {
+    /// Runs `work` in a transaction whose writes are logged as one group in the same commit. What was dirty before is
+    /// logged as a group of its own. If `work` fails, nothing of it stays.
+    ///
+    /// The transaction is one of the engine's own connection and holds the write lock from its beginning.
+    ///
+    /// # Errors
+    /// The error of `work`, or [`SyncError`] if the database refuses.
+    ///
+    /// ```ignore
+    /// engine.transaction(async |txn| {
+    ///     volume.insert(txn).await?;
+    ///     location.insert(txn).await
+    /// }).await?;
+    /// ```
+    pub async fn transaction<F, T, E>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
+        E: From<SyncError>,
+    {
+        let (open, before) = self.open().await?;
+        let value = work(&open.db).await?;
+        let replica = self.inner.replica.clone();
+        let (flushed, settled, to) = self
+            .inner
+            .replica
+            .store
+            .finish(open, move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    let (flushed, settled) =
+                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                })
+            })
+            .await?;
+        before.report(&self.inner.replica);
+        self.inner.replica.report_local(&flushed, to);
+        self.inner.replica.report_applied(settled);
+        Ok(value)
+    }
+
+    /// Runs `work` in a transaction whose writes stay on this device: nothing of it is logged, and the engine takes
+    /// the rows as known. A column written so travels again when it is next written with sync; a row inserted so when
+    /// one of its columns is. [`force_record`](Self::force_record) sends it as it is.
+    ///
+    /// # Errors
+    /// The error of `work`, or [`SyncError`] if the database refuses.
+    pub async fn transaction_with_no_sync<F, T, E>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
+        E: From<SyncError>,
+    {
+        let (open, before) = self.open().await?;
+        let value = work(&open.db).await?;
+        let images = self.images(&open).await?;
+        let replica = self.inner.replica.clone();
+        self.inner
+            .replica
+            .store
+            .finish(open, move |write| {
+                Box::pin(async move {
+                    let bindings = replica.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    capture::absorb(write, &bindings, &mut head, &images, AbsorbScope::Everything).await?;
+                    Ok::<_, SyncError>(())
+                })
+            })
+            .await?;
+        before.report(&self.inner.replica);
+        Ok(value)
+    }
+
+    /// Begins a transaction in which everything that was dirty is logged already.
+    async fn open(&self) -> Result<(OpenWrite, Before), SyncError> {
+        self.running()?;
+        let replica = &self.inner.replica;
+        replica.flush().await?;
+        let open = replica.store.begin().await?;
+        let inner = replica.clone();
+        let (flushed, settled, to) = replica
+            .store
+            .within(&open, move |write| {
+                Box::pin(async move {
+                    let bindings = inner.models.refresh(write).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    let (flushed, settled) =
+                        inner.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                })
+            })
+            .await?;
+        Ok((open, Before { flushed, settled, to }))
+    }
+
+    /// The rows that `open` has written, as they were before: another connection still sees them. A database in
+    /// memory has no other connection; there the log must do.
+    async fn images(&self, open: &OpenWrite) -> Result<Images, SyncError> {
+        let replica = &self.inner.replica;
+        let mut images = Images::new();
+        if !replica.store.has_own_pool() {
+            return Ok(images);
+        }
+        let bindings = replica.models.bound();
+        for binding in bindings.iter() {
+            let records = capture::dirty_records(&open.db, binding).await?;
+            for (record, row) in rows::by_record(replica.store.db(), binding, &records).await? {
+                images.insert((binding.model, record), row);
+            }
+        }
+        Ok(images)
+    }
+}
