@@ -11,6 +11,7 @@ pub(crate) mod rows;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 mod tables;
+mod view;
 mod writer;
 
 pub use error::StoreError;

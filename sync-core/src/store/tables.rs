@@ -1,5 +1,7 @@
 //! The `sync_*` tables: how they are made, and how they go.
 
+use super::view::CREATE_VIEW;
+
 /// The format of the tables. A program opens this one and older ones.
 pub(crate) const FORMAT: u64 = 1;
 
@@ -57,6 +59,7 @@ pub fn install_statements() -> &'static [&'static str] {
         "CREATE TABLE IF NOT EXISTS sync_held (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, change_id BLOB NOT NULL, \
          txn BLOB NOT NULL, release_ms INTEGER, reason TEXT NOT NULL, data BLOB NOT NULL, attempts INTEGER NOT NULL, \
          since INTEGER NOT NULL, UNIQUE (library, change_id))",
+        CREATE_VIEW,
     ]
 }
 
