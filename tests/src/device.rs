@@ -1,0 +1,135 @@
+//! A device: a database, its tables, an engine on it.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr, Schema};
+use sync_core::{LibraryId, SyncEngine, SyncError, runtime::Time};
+use tempfile::TempDir;
+
+use crate::entities::{branch, item, label, leaf, memo};
+
+/// The models that the harness's tables hold.
+pub const MODELS: [&str; 5] = ["item", "label", "branch", "leaf", "memo"];
+
+/// A wall clock that a test sets.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that stands at `ms`.
+    pub fn at(ms: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(ms)))
+    }
+
+    /// Moves the clock; `by` milliseconds may be negative.
+    pub fn step(&self, by: i64) {
+        let now = self.0.load(Ordering::SeqCst);
+        self.0.store(now.saturating_add_signed(by), Ordering::SeqCst);
+    }
+}
+
+impl Time for ManualClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A device with a database file of its own.
+#[derive(Debug)]
+pub struct Device {
+    /// The application's connection.
+    pub db: DatabaseConnection,
+    /// The engine.
+    pub engine: SyncEngine,
+    /// The database file.
+    pub path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Device {
+    /// A device of `library`, with all of the harness's tables, whose engine works only when called.
+    pub async fn new(library: LibraryId) -> Self {
+        Self::with(library, |builder| builder.without_background()).await
+    }
+
+    /// A device whose engine is built as `configure` says.
+    pub async fn with(
+        library: LibraryId,
+        configure: impl FnOnce(sync_core::EngineBuilder) -> sync_core::EngineBuilder,
+    ) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("app.db");
+        let db = Database::connect(sync_core::sqlite(&path)).await.expect("a database");
+        create_tables(&db).await.expect("tables");
+        let builder = SyncEngine::builder(db.clone()).library(library).models(MODELS);
+        let engine = configure(builder).start().await.expect("an engine");
+        Self { db, engine, path, _dir: dir }
+    }
+
+    /// One round with `other`.
+    ///
+    /// # Errors
+    /// Those of [`SyncEngine::sync_with`].
+    pub async fn sync(&self, other: &Device) -> Result<sync_core::SyncReport, SyncError> {
+        self.engine.sync_with(&other.engine).await
+    }
+
+    /// Every row of every table that travels, as text, in order: equal on devices with equal data.
+    pub async fn dump(&self) -> String {
+        let mut dump = String::new();
+        for (table, columns) in [
+            ("items", "id, title, qty, note"),
+            ("labels", "id, name, color"),
+            ("branches", "id, name"),
+            ("leaves", "id, branch_id, name"),
+            ("memos", "id, words"),
+        ] {
+            let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
+            let statement = format!("SELECT {} AS line FROM {table} ORDER BY id", quoted.join(" || ',' || "));
+            let rows = self
+                .db
+                .query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), statement))
+                .await
+                .expect("rows");
+            for row in rows {
+                let line: String = row.try_get_by_index(0).expect("a line");
+                dump.push_str(&format!("{table}: {line}\n"));
+            }
+        }
+        dump
+    }
+
+    /// The digest of the objects.
+    pub async fn digest(&self) -> [u8; 16] {
+        self.engine.status().await.expect("a status").digest
+    }
+}
+
+/// Makes the harness's tables.
+///
+/// # Errors
+/// What the database says.
+pub async fn create_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let schema = Schema::new(db.get_database_backend());
+    for mut table in [
+        schema.create_table_from_entity(item::Entity),
+        schema.create_table_from_entity(label::Entity),
+        schema.create_table_from_entity(branch::Entity),
+        schema.create_table_from_entity(leaf::Entity),
+        schema.create_table_from_entity(memo::Entity),
+    ] {
+        db.execute(table.if_not_exists()).await?;
+    }
+    Ok(())
+}
+
+/// A new library.
+pub fn library() -> LibraryId {
+    LibraryId::from(uuid::Uuid::new_v4())
+}

@@ -1,0 +1,3 @@
+//! What an application sees: write on one device, sync, read on another.
+
+mod converge;
