@@ -24,6 +24,6 @@ mod working;
 pub use error::ApplyError;
 pub use pending::PendingReason;
 
-pub(crate) use group::{Applied, Incoming, Origin, RemoteChange, apply_group, settle};
+pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
 pub(crate) use held::{Hold, any_due, due, hold, take_incomplete};
-pub(crate) use pending::{PendingRecord, list as pending_records};
+pub(crate) use pending::list as pending_records;

@@ -24,4 +24,4 @@ pub use error::CaptureError;
 pub(crate) use absorb::{AbsorbScope, Images, absorb};
 pub(crate) use flusher::{Batch, Flushed, LocalChange, flush_batch, log_whole};
 pub(crate) use models::Models;
-pub(crate) use notes::{any_dirty, clear, dirty_records, note_all, note_records};
+pub(crate) use notes::{any_dirty, dirty_records, note_all};

@@ -23,12 +23,11 @@ mod walk;
 pub use error::LedgerError;
 
 pub(crate) use chain::extend;
-pub(crate) use commit::{Commit, Committed, Entry, ObjectWrite};
-pub(crate) use head::{Floor, Head, Identity};
+pub(crate) use commit::{Commit, Entry, ObjectWrite};
+pub(crate) use head::{Head, Identity};
 pub(crate) use objects::{Loaded, by_records};
-pub(crate) use origins::{device_of, head_of, vector};
+pub(crate) use origins::{head_of, vector};
 pub(crate) use pages::{
-    FeedCursor, FeedPage, LogPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page,
-    served_end,
+    FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
 pub(crate) use walk::{LogWalk, objects_after};

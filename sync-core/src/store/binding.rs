@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ids::{Name, RecordId},
     model::{Adapter, ColumnSpec, ModelSpec, Role},
-    value::{SyncValue, Unreadable, decode_key, encode_key, read_sqlite, to_database},
+    value::{SyncValue, Unreadable, decode_key, read_sqlite, to_database},
 };
 
 /// Why a model cannot be bound to its table.
@@ -134,12 +134,6 @@ impl Binding {
                     .map_err(|source| UnreadableColumn { column: column.name.clone(), source })
             })
             .collect()
-    }
-
-    /// The record of a row.
-    pub(crate) fn record(&self, row: &[SyncValue]) -> RecordId {
-        let key: Vec<SyncValue> = self.spec().keys.iter().map(|index| row[*index].clone()).collect();
-        encode_key(&key)
     }
 
     /// The key of a record as values for the database, in key order. An error says why no row can have this key.

@@ -19,7 +19,7 @@ pub use sqlite::sqlite;
 pub use tables::{install_statements, uninstall_statements};
 
 pub use binding::BindError;
-pub(crate) use binding::{Binding, Bindings, UnreadableColumn};
+pub(crate) use binding::{Binding, Bindings};
 pub(crate) use catalog::{Catalog, ForeignKey, GUARD_PREFIX, OnDelete, Table, Unique};
 pub(crate) use names::{NameKind, Names};
 pub(crate) use tables::{FORMAT, KEY_COLUMNS};

@@ -81,12 +81,6 @@ pub(crate) async fn file_of(db: &DatabaseConnection) -> Result<Option<PathBuf>, 
     Ok(None)
 }
 
-/// A number that differs from the last one if another connection has committed since.
-pub(crate) async fn data_version<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
-    let row = sql::one(db, "PRAGMA data_version", []).await?;
-    row.map_or(Ok(0), |row| sql::column(&row, 0))
-}
-
 /// A number that rises whenever a table, index or trigger is made or removed.
 pub(crate) async fn schema_version<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
     let row = sql::one(db, "PRAGMA schema_version", []).await?;
