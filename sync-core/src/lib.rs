@@ -36,7 +36,7 @@ pub use peer::{
     PullRequest, PullResponse, PushRequest, PushResponse, Refused, StateHash, SyncError, SyncReport,
 };
 pub use stamp::Stamp;
-pub use store::{BindError, StoreError, install_statements, sqlite, uninstall_statements};
+pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};
 pub use sync_derive::{Syncable, behavior};
 pub use value::{
     ColumnKind, DecodeError, SyncValue, Unreadable, ValueError, ValueHash, as_stored, decode_key, encode_key,

@@ -52,21 +52,6 @@ pub(crate) async fn install<C: ConnectionTrait>(db: &C, binding: &Binding) -> Re
     Ok(if none { Guarded::Installed } else { Guarded::Mended })
 }
 
-/// Removes every guard in the database.
-pub(crate) async fn uninstall<C: ConnectionTrait>(db: &C) -> Result<(), StoreError> {
-    let rows = sql::all(
-        db,
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?) = ?",
-        [i64::try_from(GUARD_PREFIX.len()).unwrap_or(i64::MAX).into(), GUARD_PREFIX.into()],
-    )
-    .await?;
-    for row in &rows {
-        let name: String = sql::column(row, 0)?;
-        db.execute_unprepared(&format!("DROP TRIGGER {}", sql::quote(&name))).await?;
-    }
-    Ok(())
-}
-
 async fn standing<C: ConnectionTrait>(db: &C, table: &str) -> Result<HashMap<String, String>, StoreError> {
     let rows = sql::all(
         db,

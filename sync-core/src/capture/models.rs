@@ -65,13 +65,6 @@ impl Models {
         *self.bound.write().unwrap_or_else(PoisonError::into_inner) = bindings.clone();
         Ok(bindings)
     }
-
-    /// Removes the guards.
-    pub(crate) async fn unguard(&self, write: &mut Write<'_>) -> Result<(), CaptureError> {
-        guard::uninstall(write.db).await?;
-        *self.bound.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-        Ok(())
-    }
 }
 
 /// True if the ledger knows a record of the model: then its table was guarded once.

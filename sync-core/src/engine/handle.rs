@@ -175,14 +175,6 @@ impl SyncEngine {
     pub async fn uninstall(&self) -> Result<(), SyncError> {
         self.running()?;
         self.inner.stop.send_replace(true);
-        let replica = self.inner.replica.clone();
-        self.inner
-            .replica
-            .store
-            .write(move |write| {
-                Box::pin(async move { Ok::<_, SyncError>(replica.models.unguard(write).await?) })
-            })
-            .await?;
         self.inner.replica.store.uninstall().await?;
         self.inner.replica.store.close().await?;
         Ok(())

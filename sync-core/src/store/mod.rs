@@ -16,7 +16,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use sqlite::sqlite;
-pub use tables::{install_statements, uninstall_statements};
+pub use tables::{install_tables, remove_tables};
 
 pub use binding::BindError;
 pub(crate) use binding::{Binding, Bindings};

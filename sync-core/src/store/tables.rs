@@ -1,6 +1,8 @@
 //! The `sync_*` tables: how they are made, and how they go.
 
-use super::view::CREATE_VIEW;
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+
+use super::{catalog::GUARD_PREFIX, sql, view::CREATE_VIEW};
 
 /// The format of the tables. A program opens this one and older ones.
 pub(crate) const FORMAT: u64 = 1;
@@ -11,11 +13,47 @@ pub(crate) const MAX_KEY_COLUMNS: usize = 4;
 /// The columns of `sync_dirty` that hold the parts of a key, in order.
 pub(crate) const KEY_COLUMNS: [&str; MAX_KEY_COLUMNS] = ["record", "record_2", "record_3", "record_4"];
 
-/// The statements that make the tables and the view, each of which does nothing where its work is done.
+/// Makes the `sync_*` tables and the view; does nothing where they stand.
 ///
-/// The engine runs them when it starts; `sync-migration` wraps them for a host's own migrator. Either may come
-/// first.
-pub fn install_statements() -> &'static [&'static str] {
+/// The engine does so when it starts, `sync-migration` for a host's own migrator. Either may come first.
+///
+/// # Errors
+/// What the database says.
+pub async fn install_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    for statement in install_statements() {
+        db.execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
+
+/// Removes guards, view and `sync_*` tables. Guards go first: without their tables they would fail every write to the
+/// application's. A running engine is to be stopped before; `SyncEngine::uninstall` does both.
+///
+/// # Errors
+/// What the database says.
+pub async fn remove_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    drop_guards(db).await?;
+    for statement in uninstall_statements() {
+        db.execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
+
+/// Removes every guard in the database.
+async fn drop_guards<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    let found = format!(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, {}) = '{GUARD_PREFIX}'",
+        GUARD_PREFIX.len()
+    );
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), found)).await?;
+    for row in &rows {
+        let name: String = row.try_get_by_index(0)?;
+        db.execute_unprepared(&format!("DROP TRIGGER {}", sql::quote(&name))).await?;
+    }
+    Ok(())
+}
+
+fn install_statements() -> &'static [&'static str] {
     &[
         // What there is one of: the format, this device, the log, the heads of the libraries.
         "CREATE TABLE IF NOT EXISTS sync_metadata (key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
@@ -63,8 +101,7 @@ pub fn install_statements() -> &'static [&'static str] {
     ]
 }
 
-/// The statements that remove the tables and the view. The guards go first: `SyncEngine::uninstall` does both.
-pub fn uninstall_statements() -> &'static [&'static str] {
+fn uninstall_statements() -> &'static [&'static str] {
     &[
         "DROP VIEW IF EXISTS sync_changes",
         "DROP TABLE IF EXISTS sync_held",

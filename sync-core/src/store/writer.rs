@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    DatabaseBackend, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
@@ -80,19 +80,15 @@ impl Store {
 
     async fn install(&self) -> Result<(), StoreError> {
         let open = self.begin().await?;
-        for statement in tables::install_statements() {
-            open.db.execute_unprepared(statement).await?;
-        }
+        tables::install_tables(&open.db).await?;
         open.db.commit().await?;
         Ok(())
     }
 
-    /// Removes the `sync_*` tables.
+    /// Removes guards and `sync_*` tables.
     pub(crate) async fn uninstall(&self) -> Result<(), StoreError> {
         let open = self.begin().await?;
-        for statement in tables::uninstall_statements() {
-            open.db.execute_unprepared(statement).await?;
-        }
+        tables::remove_tables(&open.db).await?;
         open.db.commit().await?;
         self.inner.names.clear();
         Ok(())

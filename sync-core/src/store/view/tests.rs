@@ -9,7 +9,7 @@ use crate::{
     change::{Cell, Change, ChangeKind, Tag},
     ids::{DeviceId, LibraryId, RecordId},
     stamp::Stamp,
-    store::{install_statements, sql, uninstall_statements},
+    store::{install_tables, remove_tables, sql},
     value::{SyncValue, encode_key},
     vector::Clock,
 };
@@ -21,9 +21,7 @@ async fn open(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     let db = Database::connect(options).await.unwrap();
-    for statement in install_statements() {
-        db.execute_unprepared(statement).await.unwrap();
-    }
+    install_tables(&db).await.unwrap();
     let names =
         [(7, 1, LIBRARY.as_bytes().to_vec()), (8, 2, DEVICE.as_bytes().to_vec()), (9, 3, b"no\"te".to_vec())];
     for (id, kind, name) in names {
@@ -387,9 +385,7 @@ async fn a_host_can_still_alter_its_tables() {
     let alter = "CREATE TABLE log (id INTEGER PRIMARY KEY, at TEXT, h TEXT); ALTER TABLE log RENAME COLUMN at TO name; \
                  ALTER TABLE log DROP COLUMN h; ALTER TABLE log RENAME TO walk";
     db.execute_unprepared(alter).await.unwrap();
-    for statement in uninstall_statements() {
-        db.execute_unprepared(statement).await.unwrap();
-    }
+    remove_tables(&db).await.unwrap();
     let left = sql::all(&db, "SELECT name FROM sqlite_master WHERE name LIKE 'sync%'", []).await.unwrap();
     assert!(left.is_empty());
 }
