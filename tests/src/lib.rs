@@ -4,3 +4,8 @@ pub mod device;
 pub mod entities;
 
 pub use device::Device;
+
+/// The README's quick start compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
