@@ -1,4 +1,23 @@
-//! SeaSync: sync for SeaORM entities.
+//! Offline-first sync for SeaORM entities: every committed write is captured, logged, carried to the other replicas and
+//! merged there.
+//!
+//! Derive [`Syncable`] on an entity, start a [`SyncEngine`] on the application's connection, and call
+//! [`sync_with`](SyncEngine::sync_with) or [`follow`](SyncEngine::follow) with a [`Peer`]: another engine in this process, or
+//! the client of a transport. The README has a quick start, [`testing`] has devices in memory.
+//!
+//! # Layout
+//!
+//! The modules are the steps that a change takes; imports run from a line only to lines above it.
+//!
+//! * [`runtime`], ids, values, [`stamp`]s, vectors, changes: words, plain data
+//! * [`merge`] the join, conflicts, the digest: pure
+//! * model: what an entity tells the engine; [`hooks`]
+//! * store: the `sync_*` tables and the gate for write transactions
+//! * ledger: the only writer of objects, log, chain, digest and vector
+//! * capture: from a write to the ledger
+//! * apply: from the ledger to a row
+//! * peer: the protocol, both sides
+//! * engine: wires them, and is what an application holds
 
 #[expect(unused_extern_crates, reason = "what the derive writes names the crate, in system models too")]
 extern crate self as sync_core;
@@ -15,18 +34,17 @@ mod peer;
 pub mod runtime;
 pub mod stamp;
 mod store;
+pub mod testing;
 mod value;
 mod vector;
 
-pub use apply::{ApplyError, PendingReason};
-pub use capture::CaptureError;
+pub use apply::PendingReason;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use engine::{
     ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, PeerStatus,
     Pending, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
-pub use ledger::LedgerError;
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MAX_ID, MergeError, ModelError, ModelOf, ModelSpec,
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,

@@ -1,44 +1,16 @@
 //! A device: a database, its tables, an engine on it.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::path::PathBuf;
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr, Schema};
-use sync_core::{LibraryId, SyncEngine, SyncError, runtime::Time};
+pub use sync_core::testing::ManualClock;
+use sync_core::{LibraryId, SyncEngine, SyncError};
 use tempfile::TempDir;
 
 use crate::entities::{branch, item, label, leaf, memo};
 
 /// The models that the harness's tables hold.
 pub const MODELS: [&str; 5] = ["item", "label", "branch", "leaf", "memo"];
-
-/// A wall clock that a test sets.
-#[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    /// A clock that stands at `ms`.
-    pub fn at(ms: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(ms)))
-    }
-
-    /// Moves the clock; `by` milliseconds may be negative.
-    pub fn step(&self, by: i64) {
-        let now = self.0.load(Ordering::SeqCst);
-        self.0.store(now.saturating_add_signed(by), Ordering::SeqCst);
-    }
-}
-
-impl Time for ManualClock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 /// A device with a database file of its own.
 #[derive(Debug)]

@@ -6,10 +6,9 @@ use crate::{
     store::{BindError, StoreError},
 };
 
-/// See the [module](self). A change that cannot be shown is no error: its record is pending.
+/// A failure while applying. A change that cannot be shown is no error: its record is pending.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ApplyError {
+pub(crate) enum ApplyError {
     /// The ledger or the database refused.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

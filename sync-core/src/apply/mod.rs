@@ -21,7 +21,7 @@ mod rows;
 mod unique;
 mod working;
 
-pub use error::ApplyError;
+pub(crate) use error::ApplyError;
 pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};

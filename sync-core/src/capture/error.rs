@@ -5,10 +5,9 @@ use crate::{
     store::{BindError, StoreError},
 };
 
-/// See the [module](self).
+/// A failure while capturing.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaptureError {
+pub(crate) enum CaptureError {
     /// The ledger or the database refused.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -19,7 +19,7 @@ mod guard;
 mod models;
 mod notes;
 
-pub use error::CaptureError;
+pub(crate) use error::CaptureError;
 
 pub(crate) use absorb::{AbsorbScope, Images, absorb};
 pub(crate) use flusher::{Batch, Flushed, LocalChange, flush_batch, log_whole};

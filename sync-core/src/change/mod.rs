@@ -63,7 +63,7 @@ pub struct Cell {
     pub value: SyncValue,
 }
 
-/// See the [module](self). The library is not part of it: it is that of the log or session it stands in, and
+/// What one device did to one record, or a fragment of a record that it passes on. The library is not part of it: it is that of the log or session it stands in, and
 /// the [digest](crate::change::EncodedChange::digest) binds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {

@@ -35,11 +35,17 @@ impl SyncEngine {
     /// # Errors
     /// The error of `work`, or [`SyncError`] if the database refuses.
     ///
-    /// ```ignore
-    /// engine.transaction(async |txn| {
-    ///     volume.insert(txn).await?;
-    ///     location.insert(txn).await
-    /// }).await?;
+    /// ```no_run
+    /// # use sea_orm::ConnectionTrait;
+    /// # async fn f(engine: sync_core::SyncEngine) -> Result<(), sync_core::SyncError> {
+    /// engine
+    ///     .transaction(async |txn| {
+    ///         txn.execute_unprepared("UPDATE accounts SET balance = balance - 5 WHERE id = x'01'").await?;
+    ///         txn.execute_unprepared("UPDATE accounts SET balance = balance + 5 WHERE id = x'02'").await?;
+    ///         Ok::<_, sync_core::SyncError>(())
+    ///     })
+    ///     .await
+    /// # }
     /// ```
     pub async fn transaction<F, T, E>(&self, work: F) -> Result<T, E>
     where

@@ -2,10 +2,9 @@
 
 use crate::{merge, store::StoreError, value::DecodeError};
 
-/// See the [module](self).
+/// A failure in the ledger.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LedgerError {
+pub(crate) enum LedgerError {
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -20,7 +20,7 @@ mod origins;
 mod pages;
 mod walk;
 
-pub use error::LedgerError;
+pub(crate) use error::LedgerError;
 
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};

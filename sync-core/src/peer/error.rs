@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeviceId, LibraryId};
 
-/// See the [module](self). It is itself a message: a server sends it, a client gives it to its caller.
+/// Why a peer did not do what it was asked, named by what the caller can do. It is itself a message: a server sends it, a client gives it to its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {

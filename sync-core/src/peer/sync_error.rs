@@ -10,7 +10,7 @@ use crate::{
     store::{BindError, StoreError},
 };
 
-/// See the [module](self). [`is_retryable`](SyncError::is_retryable) says whether the same call may succeed later.
+/// What can go wrong in a call to the engine. [`is_retryable`](SyncError::is_retryable) says whether the same call may succeed later.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {

@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-/// See the [module](self).
+/// What can go wrong with the database, named by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
