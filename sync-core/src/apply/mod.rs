@@ -9,6 +9,7 @@
 //! * `unique` which record of several with one unique key is shown
 //! * `foreign` whose parents are there, whose children must step back
 //! * `rows` the statements that bring a table in line
+//! * `vacate` unique values that move between rows
 //! * `pending` what waits, and why
 //! * `held` groups that are kept and not merged yet
 
@@ -19,6 +20,7 @@ mod held;
 mod pending;
 mod rows;
 mod unique;
+mod vacate;
 mod working;
 
 pub(crate) use error::ApplyError;

@@ -4,14 +4,14 @@
 //! between rows is first taken off its old holder. What a statement for many rows cannot do is done row by row, so
 //! that only the row at fault is refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
 
 use super::{
     ApplyError,
     pending::{PendingReason, Wait},
-    unique,
+    vacate::vacate,
     working::{Key, Working, WorkingSet},
 };
 use crate::{
@@ -353,100 +353,4 @@ pub(crate) async fn put_back(
     values.extend(key);
     sql::execute(write.db, &statement, values).await?;
     Ok(())
-}
-
-/// Takes unique values off rows whose values other rows of the group are about to get.
-async fn vacate(
-    write: &Write<'_>,
-    bindings: &Bindings,
-    set: &WorkingSet,
-    work: &Work,
-) -> Result<(), ApplyError> {
-    for (model, writes) in &work.writes {
-        let Some(binding) = bindings.by_model(*model).filter(|binding| !binding.table.uniques.is_empty())
-        else {
-            continue;
-        };
-        let leaving = work.deletes.get(model).into_iter().flatten();
-        let mut holders = HashMap::new();
-        for record in writes.iter().chain(leaving) {
-            let Some(working) = set.get(&(*model, record.clone())).filter(|working| working.row.is_some())
-            else {
-                continue;
-            };
-            for (at, held) in working.old_keys.iter().enumerate() {
-                if let Some(held) = held {
-                    holders.insert((at, held.clone()), record.clone());
-                }
-            }
-        }
-        let mut moved: HashSet<(RecordId, usize)> = HashSet::new();
-        for record in writes {
-            let Some(working) = set.get(&(*model, record.clone())) else { continue };
-            for (at, wanted) in unique::keys(binding, record, &working.object).into_iter().enumerate() {
-                let Some(wanted) = wanted else { continue };
-                if let Some(holder) = holders.get(&(at, wanted)).filter(|holder| *holder != record) {
-                    moved.insert((holder.clone(), at));
-                }
-            }
-        }
-        for (record, at) in moved {
-            set_aside(write, binding, &record, at).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Gives one column of a row's unique key a value that nobody else has; the row is written or deleted later in the
-/// same transaction.
-async fn set_aside(
-    write: &Write<'_>,
-    binding: &Binding,
-    record: &RecordId,
-    at: usize,
-) -> Result<(), ApplyError> {
-    let spec = binding.spec();
-    let unique = &binding.table.uniques[at];
-    let free = unique.columns.iter().find_map(|name| {
-        let index = spec.columns.iter().position(|column| &column.name == name)?;
-        (!spec.keys.contains(&index)).then_some(index)
-    });
-    let Some(index) = free else { return Ok(()) };
-    let column = &spec.columns[index];
-    let nullable = binding.table.column(&column.name).is_some_and(|there| !there.not_null);
-    let value = if nullable { SyncValue::Null } else { placeholder(column.kind, record) };
-    let Ok(value) = to_database(column.kind, &value) else { return Ok(()) };
-    let Ok(key) = binding.key_values(record) else { return Ok(()) };
-    let keys: Vec<String> =
-        binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
-    let statement = format!(
-        "UPDATE {} SET {} = ? WHERE {}",
-        binding.quoted_table(),
-        sql::quote(&column.name),
-        keys.join(" AND ")
-    );
-    sql::execute(write.db, &statement, std::iter::once(value).chain(key)).await?;
-    Ok(())
-}
-
-/// A value that no other row has: made from the record's own key.
-fn placeholder(kind: ColumnKind, record: &RecordId) -> SyncValue {
-    let hash = blake3::hash(record.as_bytes());
-    let bytes = hash.as_bytes();
-    let mut eight = [0; 8];
-    eight.copy_from_slice(&bytes[..8]);
-    match kind {
-        ColumnKind::Text => SyncValue::Text(format!("sync:{}", hash.to_hex())),
-        ColumnKind::Bytes => SyncValue::Bytes(bytes.to_vec()),
-        ColumnKind::Uuid => {
-            let mut sixteen = [0; 16];
-            sixteen.copy_from_slice(&bytes[..16]);
-            SyncValue::Uuid(uuid::Uuid::from_bytes(sixteen))
-        }
-        ColumnKind::I64 => SyncValue::I64(i64::from_be_bytes(eight)),
-        ColumnKind::I32 => {
-            SyncValue::I64(i64::from(i32::from_be_bytes([eight[0], eight[1], eight[2], eight[3]])))
-        }
-        _ => SyncValue::Null,
-    }
 }

@@ -8,6 +8,7 @@
 //! * `models` the program's models bound to their tables; notes for tables that were not watched
 //! * `notes` what is dirty
 //! * `diff` what a row says that its object does not
+//! * `group` the changes of a batch and their objects
 //! * `absorb` writes that are taken as known instead of logged
 //! * `flusher` from notes to one batch of changes in the ledger
 
@@ -15,6 +16,7 @@ mod absorb;
 mod diff;
 mod error;
 mod flusher;
+mod group;
 mod guard;
 mod models;
 mod notes;
