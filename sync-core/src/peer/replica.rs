@@ -42,8 +42,8 @@ pub struct Limits {
     pub page_entries: u32,
     /// About how many bytes of changes go into one page. Default: 4 MiB.
     pub page_bytes: u64,
-    /// A replica that has nothing reads a peer's state feed instead of its log if the log is longer than this many
-    /// entries. Default: 10,000.
+    /// A replica that meets a peer for the first time reads the peer's state feed instead of its log if the log is
+    /// longer than this many entries and ten times its own. Default: 10,000.
     pub snapshot_above: u64,
     /// A group that deletes more records than this is reported: it may be a migration that rebuilt a table. Default:
     /// 10,000.

@@ -103,9 +103,9 @@ impl<'a> Round<'a> {
         if position.log_id != Some(theirs.log_id) {
             position = Position { log_id: Some(theirs.log_id), ..Position::default() };
         }
-        // A replica that has nothing reads the state of a peer that has much, not its history.
-        let nothing = mine.latest_seq == Seq(0) && mine.vector == Vector::new();
-        if nothing && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {
+        // A replica that has little reads the state of a peer that has much, not its history.
+        let little = mine.latest_seq.0.saturating_mul(10) < theirs.latest_seq.0;
+        if little && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {
             position.feed.get_or_insert_default();
         }
         let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);

@@ -1,0 +1,102 @@
+//! The commands, as they are typed.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+use sync_core::LibraryId;
+
+/// A file library that spans devices.
+#[derive(Debug, Parser)]
+#[command(name = "example-app", version, about)]
+pub(crate) struct Cli {
+    /// The library's database file.
+    #[arg(long, global = true, default_value = "library.db")]
+    pub db: PathBuf,
+    /// What this device is called in a new library.
+    #[arg(long, global = true, default_value = "this device")]
+    pub name: String,
+    /// The library that the file belongs to; a new file founds one without it. `status` shows it.
+    #[arg(long, global = true)]
+    pub library: Option<LibraryId>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Walk a directory and keep what is in it.
+    Index {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Give files a tag.
+    Tag {
+        /// The tag.
+        tag: String,
+        /// The files.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Write a note about a file.
+    Note {
+        /// The file.
+        path: PathBuf,
+        /// The note.
+        text: String,
+    },
+    /// List what is in an indexed directory, or the indexed directories.
+    Ls {
+        /// The directory.
+        path: Option<PathBuf>,
+    },
+    /// Let other devices sync with this one over HTTP, until Ctrl-C.
+    Serve {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:7777")]
+        listen: SocketAddr,
+        /// The token that callers must bring. Without it only this machine may call.
+        #[arg(long, env = "SEASYNC_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Sync once with a device that serves.
+    Sync {
+        /// Its address, as in `http://127.0.0.1:7777`.
+        url: String,
+        /// The token it asks for.
+        #[arg(long, env = "SEASYNC_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Keep in step with a device that serves, until Ctrl-C.
+    Follow {
+        /// Its address.
+        url: String,
+        /// The token it asks for.
+        #[arg(long, env = "SEASYNC_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Show how things stand.
+    Status,
+    /// Show the newest changes of the log.
+    Log {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        most: u32,
+    },
+    /// Show what was lost to other writes.
+    Conflicts,
+    /// Check ledger and rows.
+    Verify,
+    /// Three devices write apart and come together, on the files of a real directory.
+    Demo {
+        /// The directory; the package sources of this machine's Rust installation without it.
+        dir: Option<PathBuf>,
+        /// How many entries there must be at least.
+        #[arg(long, default_value_t = 10_000)]
+        least: usize,
+        /// How many entries are taken at most.
+        #[arg(long, default_value_t = 20_000)]
+        most: usize,
+    },
+}
