@@ -71,6 +71,7 @@ pub(super) async fn write(stage: &Stage) -> Result<Plan, AppError> {
     let starred = entry::Entity::update_many()
         .col_expr(entry::Column::Starred, Expr::value(true))
         .filter(entry::Column::Name.like("%.md"))
+        .filter(entry::Column::Id.ne(deleted.id))
         .exec(&stage.phone.db)
         .await?
         .rows_affected;
