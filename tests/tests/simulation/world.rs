@@ -118,7 +118,11 @@ impl World {
     }
 
     fn note(&self, line: impl Into<String>) {
-        self.trace.lock().expect("no thread panicked with it").push(line.into());
+        let line = line.into();
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{line}");
+        }
+        self.trace.lock().expect("no thread panicked with it").push(line);
     }
 
     pub(crate) async fn run(&mut self, steps: usize, every: usize) {
