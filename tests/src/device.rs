@@ -7,10 +7,13 @@ pub use sync_core::testing::ManualClock;
 use sync_core::{LibraryId, SyncEngine, SyncError};
 use tempfile::TempDir;
 
-use crate::entities::{branch, item, label, leaf, memo};
+use crate::{
+    entities::{branch, item, label, leaf, memo},
+    tangled::{folder, shelf, tagging},
+};
 
 /// The models that the harness's tables hold.
-pub const MODELS: [&str; 5] = ["item", "label", "branch", "leaf", "memo"];
+pub const MODELS: [&str; 8] = ["item", "label", "branch", "leaf", "memo", "folder", "tagging", "shelf"];
 
 /// A device with a database file of its own.
 #[derive(Debug)]
@@ -61,9 +64,12 @@ impl Device {
             ("branches", "id, name"),
             ("leaves", "id, branch_id, name"),
             ("memos", "id, words"),
+            ("folders", "id, parent_id, name"),
+            ("taggings", "folder_id, label_id, why"),
+            ("shelves", "id, room, slot, code, note"),
         ] {
             let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
-            let statement = format!("SELECT {} AS line FROM {table} ORDER BY id", quoted.join(" || ',' || "));
+            let statement = format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
             let rows = self
                 .db
                 .query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), statement))
@@ -95,6 +101,9 @@ pub async fn create_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
         schema.create_table_from_entity(branch::Entity),
         schema.create_table_from_entity(leaf::Entity),
         schema.create_table_from_entity(memo::Entity),
+        schema.create_table_from_entity(folder::Entity),
+        schema.create_table_from_entity(tagging::Entity),
+        schema.create_table_from_entity(shelf::Entity),
     ] {
         db.execute(table.if_not_exists()).await?;
     }

@@ -102,6 +102,11 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         latest_seq,
         vector,
     };
+    if found.is_empty() && base_seq < latest_seq {
+        // A snapshot brought what stood here: no entry says so, but there is nothing to read before the end.
+        page.next_seq = latest_seq;
+        page.state_hash = hash_at(db, head, latest_seq).await?;
+    }
     let mut bytes = 0;
     for row in &found {
         let data: Option<Vec<u8>> = sql::column(row, 1)?;

@@ -1,0 +1,86 @@
+//! How often each situation really happened: a random test that never gets there proves nothing.
+
+use std::collections::BTreeMap;
+
+use sync_core::{Change, ChangeKind, Name, RecordId, Stamp};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) delete_against_update: u64,
+    pub(crate) creation_against_delete: u64,
+    pub(crate) hidden: u64,
+    pub(crate) hidden_released: u64,
+    pub(crate) waited: u64,
+    pub(crate) child_released: u64,
+    pub(crate) taken_out: u64,
+    pub(crate) incomplete: u64,
+    pub(crate) user_merges: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) held: u64,
+    pub(crate) released: u64,
+    pub(crate) interrupted: u64,
+}
+
+impl Counts {
+    /// Counts what stands in the changes of a run.
+    pub(crate) fn look_at(&mut self, changes: &BTreeMap<Stamp, Change>) {
+        let mut records: BTreeMap<(&Name, &RecordId), Vec<&Change>> = BTreeMap::new();
+        for change in changes.values() {
+            self.user_merges += u64::from(change.kind == ChangeKind::Merge);
+            records.entry((&change.model, &change.record)).or_default().push(change);
+        }
+        for changes in records.values() {
+            let deletes = changes.iter().filter(|change| change.kind == ChangeKind::Delete);
+            for delete in deletes {
+                let apart =
+                    |other: &&&Change| !delete.context.covers(other.id) && !other.context.covers(delete.id);
+                let before = |other: &&&Change| other.generation + 1 == delete.generation;
+                let after = |other: &&&Change| other.generation == delete.generation + 1;
+                self.delete_against_update += changes.iter().filter(apart).filter(before).count() as u64;
+                self.creation_against_delete += changes.iter().filter(apart).filter(after).count() as u64;
+            }
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (mine, (_, theirs)) in self.all_mut().into_iter().zip(other.all()) {
+            *mine += theirs;
+        }
+    }
+
+    pub(crate) fn all(&self) -> [(&'static str, u64); 13] {
+        [
+            ("delete against update", self.delete_against_update),
+            ("creation against delete", self.creation_against_delete),
+            ("hidden by a unique key", self.hidden),
+            ("hidden and released", self.hidden_released),
+            ("waited for its parent", self.waited),
+            ("waited and released", self.child_released),
+            ("taken out with its parent", self.taken_out),
+            ("incomplete", self.incomplete),
+            ("merged by the user's function", self.user_merges),
+            ("duplicate", self.duplicates),
+            ("held", self.held),
+            ("held and released", self.released),
+            ("interrupted round", self.interrupted),
+        ]
+    }
+
+    fn all_mut(&mut self) -> [&mut u64; 13] {
+        [
+            &mut self.delete_against_update,
+            &mut self.creation_against_delete,
+            &mut self.hidden,
+            &mut self.hidden_released,
+            &mut self.waited,
+            &mut self.child_released,
+            &mut self.taken_out,
+            &mut self.incomplete,
+            &mut self.user_merges,
+            &mut self.duplicates,
+            &mut self.held,
+            &mut self.released,
+            &mut self.interrupted,
+        ]
+    }
+}

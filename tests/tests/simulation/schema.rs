@@ -1,0 +1,98 @@
+//! The harness's tables as data: what the oracle knows of constraints.
+
+/// What becomes of a child whose parent is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Orphan {
+    Waits,
+    Nulled,
+}
+
+/// A foreign key of one column to a model with a key of one column.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) column: &'static str,
+    pub(crate) parent: &'static str,
+    pub(crate) orphan: Orphan,
+}
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) model: &'static str,
+    pub(crate) table: &'static str,
+    pub(crate) keys: &'static [&'static str],
+    /// The other columns that travel; true where `NULL` is allowed.
+    pub(crate) columns: &'static [(&'static str, bool)],
+    pub(crate) uniques: &'static [&'static [&'static str]],
+    pub(crate) foreign: &'static [Foreign],
+}
+
+pub(crate) const TABLES: [Table; 8] = [
+    Table {
+        model: "item",
+        table: "items",
+        keys: &["id"],
+        columns: &[("title", false), ("qty", false), ("note", true)],
+        uniques: &[],
+        foreign: &[],
+    },
+    Table {
+        model: "label",
+        table: "labels",
+        keys: &["id"],
+        columns: &[("name", false), ("color", true)],
+        uniques: &[&["name"]],
+        foreign: &[],
+    },
+    Table {
+        model: "branch",
+        table: "branches",
+        keys: &["id"],
+        columns: &[("name", false)],
+        uniques: &[],
+        foreign: &[],
+    },
+    Table {
+        model: "leaf",
+        table: "leaves",
+        keys: &["id"],
+        columns: &[("branch_id", false), ("name", false)],
+        uniques: &[],
+        foreign: &[Foreign { column: "branch_id", parent: "branch", orphan: Orphan::Waits }],
+    },
+    Table {
+        model: "memo",
+        table: "memos",
+        keys: &["id"],
+        columns: &[("words", false)],
+        uniques: &[],
+        foreign: &[],
+    },
+    Table {
+        model: "folder",
+        table: "folders",
+        keys: &["id"],
+        columns: &[("parent_id", true), ("name", false)],
+        uniques: &[],
+        foreign: &[Foreign { column: "parent_id", parent: "folder", orphan: Orphan::Nulled }],
+    },
+    Table {
+        model: "tagging",
+        table: "taggings",
+        keys: &["folder_id", "label_id"],
+        columns: &[("why", true)],
+        uniques: &[],
+        foreign: &[
+            Foreign { column: "folder_id", parent: "folder", orphan: Orphan::Waits },
+            Foreign { column: "label_id", parent: "label", orphan: Orphan::Waits },
+        ],
+    },
+    Table {
+        model: "shelf",
+        table: "shelves",
+        keys: &["id"],
+        columns: &[("room", false), ("slot", true), ("code", true), ("note", false)],
+        uniques: &[&["room", "slot"], &["code"]],
+        foreign: &[],
+    },
+];
