@@ -103,6 +103,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         vector,
     };
     let mut bytes = 0;
+    let mut complete = found.len() < request.max_entries.max(1) as usize;
     for row in &found {
         let data: Option<Vec<u8>> = sql::column(row, 1)?;
         let (digest, entry) = match data {
@@ -122,11 +123,16 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
             }
         };
         if bytes > request.max_bytes && !page.entries.is_empty() {
+            complete = false;
             break;
         }
         page.state_hash = extend(page.state_hash, digest);
         page.next_seq = Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0));
         page.entries.push(entry);
+    }
+    if complete && request.reach == Reach::Everything {
+        // The last positions may have no entry: a snapshot takes one and leaves none.
+        page.next_seq = latest_seq;
     }
     Ok(Some(page))
 }
