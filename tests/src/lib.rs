@@ -3,6 +3,7 @@
 pub mod device;
 pub mod entities;
 pub mod tangled;
+pub mod workload;
 
 pub use device::Device;
 

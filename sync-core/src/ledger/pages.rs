@@ -108,6 +108,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         page.state_hash = hash_at(db, head, latest_seq).await?;
     }
     let mut bytes = 0;
+    let mut complete = found.len() < request.max_entries.max(1) as usize;
     for row in &found {
         let data: Option<Vec<u8>> = sql::column(row, 1)?;
         let (digest, entry) = match data {
@@ -127,11 +128,16 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
             }
         };
         if bytes > request.max_bytes && !page.entries.is_empty() {
+            complete = false;
             break;
         }
         page.state_hash = extend(page.state_hash, digest);
         page.next_seq = Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0));
         page.entries.push(entry);
+    }
+    if complete && request.reach == Reach::Everything {
+        // The last positions may have no entry: a snapshot takes one and leaves none.
+        page.next_seq = latest_seq;
     }
     Ok(Some(page))
 }

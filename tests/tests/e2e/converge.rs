@@ -146,3 +146,23 @@ async fn the_users_merge_function_settles_a_conflict() {
     assert_eq!(merged.words, "one three two");
     equal(&[&a, &b]).await;
 }
+
+#[tokio::test]
+async fn a_replica_that_has_nothing_begins_with_the_state() {
+    let library = library();
+    let a = Device::new(library).await;
+    let mut limits = sync_core::Limits::default();
+    limits.snapshot_above = 2;
+    let b = Device::with(library, |builder| builder.without_background().limits(limits)).await;
+    for title in ["one", "two", "three"] {
+        add_item(&a, title).await;
+    }
+    let round = tokio::time::timeout(std::time::Duration::from_secs(10), b.sync(&a));
+    let report = round.await.expect("a round that ends").expect("a round");
+    assert_eq!((report.snapshot_records, report.received), (3, 0));
+    equal(&[&a, &b]).await;
+    add_item(&b, "four").await;
+    let report = b.sync(&a).await.expect("a round");
+    assert_eq!(report.sent, 1);
+    equal(&[&a, &b]).await;
+}
