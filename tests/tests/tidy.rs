@@ -56,11 +56,8 @@ fn step_of(module: &str) -> Option<usize> {
 
 /// The modules of the crate that `text` names, outside comments.
 fn imports(text: &str) -> Vec<String> {
-    let code: String = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut named = Vec::new();
     let mut rest = code.as_str();
     while let Some(at) = rest.find("crate::") {
@@ -81,7 +78,8 @@ fn imports(text: &str) -> Vec<String> {
             }
             named.push(name);
         } else {
-            named.push(rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect());
+            named
+                .push(rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect());
         }
     }
     named.iter().filter_map(|name| name.trim().split("::").next()).map(str::to_owned).collect()
@@ -132,7 +130,9 @@ fn the_core_names_no_socket_and_the_transport_no_table() {
 #[test]
 fn files_have_a_heading_and_one_job() {
     let mut wrong = Vec::new();
-    for folder in ["sync-core/src", "sync-derive/src", "sync-transport/src", "example-app/src", "migration/src"] {
+    for folder in
+        ["sync-core/src", "sync-derive/src", "sync-transport/src", "example-app/src", "migration/src"]
+    {
         for (path, text) in sources(folder) {
             let name = relative(&path);
             if name.contains("tests") {
