@@ -24,7 +24,7 @@ pub struct Device {
     pub engine: SyncEngine,
     /// The database file.
     pub path: PathBuf,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl Device {
@@ -40,11 +40,26 @@ impl Device {
     ) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("app.db");
+        Self { _dir: Some(dir), ..Self::open(path, library, configure).await }
+    }
+
+    /// A device on the database file at `path`, which is made if there is none.
+    pub async fn open(
+        path: PathBuf,
+        library: LibraryId,
+        configure: impl FnOnce(sync_core::EngineBuilder) -> sync_core::EngineBuilder,
+    ) -> Self {
         let db = Database::connect(sync_core::sqlite(&path)).await.expect("a database");
         create_tables(&db).await.expect("tables");
         let builder = SyncEngine::builder(db.clone()).library(library).models(MODELS);
         let engine = configure(builder).start().await.expect("an engine");
-        Self { db, engine, path, _dir: dir }
+        Self { db, engine, path, _dir: None }
+    }
+
+    /// Stops the engine and closes the database.
+    pub async fn close(self) {
+        self.engine.shutdown().await.expect("a shutdown");
+        self.db.close().await.expect("a closed database");
     }
 
     /// One round with `other`.

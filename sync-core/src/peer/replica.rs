@@ -35,6 +35,9 @@ pub struct Limits {
     /// After this many milliseconds, or [`max_group`](Self::max_group) changes, an open group is ended by one batch
     /// that takes all that is dirty. Default: 2,000.
     pub flush_group_ms: u64,
+    /// How many notes one batch of a flush takes at most. How many it takes is found out by what batches cost.
+    /// Default: 20,000.
+    pub flush_batch: u32,
     /// How many changes of one group arrive at once on other replicas; a larger group arrives in parts. Default:
     /// 20,000.
     pub max_group: u32,
@@ -60,6 +63,7 @@ impl Default for Limits {
             max_drift_ms: 60_000,
             flush_lock_ms: 50,
             flush_group_ms: 2_000,
+            flush_batch: 20_000,
             max_group: 20_000,
             page_entries: 5_000,
             page_bytes: 4 << 20,
@@ -106,19 +110,19 @@ pub(crate) struct Replica {
 }
 
 const FIRST_BATCH: u32 = 2_000;
-const LARGEST_BATCH: u32 = 20_000;
 const SMALLEST_BATCH: u32 = 100;
 
 impl Replica {
     pub(crate) fn new(store: Store, models: Models, limits: Limits, identity: Identity) -> Self {
         let (reports, _) = broadcast::channel(limits.event_buffer.max(1));
+        let most = limits.flush_batch.max(1);
         Self {
             store,
             models,
             limits,
             identity: RwLock::new(identity),
             reports,
-            batch: AtomicU32::new(FIRST_BATCH),
+            batch: AtomicU32::new(FIRST_BATCH.min(most)),
         }
     }
 
@@ -228,22 +232,26 @@ impl Replica {
         } else {
             size
         };
-        self.batch.store(next.clamp(SMALLEST_BATCH, LARGEST_BATCH), Ordering::Relaxed);
+        let most = self.limits.flush_batch.max(1);
+        self.batch.store(next.max(SMALLEST_BATCH).min(most), Ordering::Relaxed);
     }
 
     async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<(Flushed, Seq), SyncError> {
         let replica = self.clone();
+        let stage = Stage::Flush;
         let (flushed, settled, to) = self
             .store
             .write(move |write| {
                 Box::pin(async move {
+                    stage.begins();
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
                     let (flushed, settled) = replica.flush_within(write, &bindings, &mut head, batch).await?;
                     Ok::<_, SyncError>((flushed, settled, head.seq))
                 })
             })
-            .await?;
+            .await
+            .inspect(|_| stage.committed())?;
         self.report_local(&flushed, to);
         self.report_applied(settled);
         Ok((flushed, to))
@@ -293,10 +301,12 @@ impl Replica {
         from: Option<(DeviceId, positions::Position)>,
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
+        let stage = Stage::Apply;
         let (received, flushed, settled, applied, to) = self
             .store
             .write(move |write| {
                 Box::pin(async move {
+                    stage.begins();
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
                     let (flushed, settled) =
@@ -316,7 +326,8 @@ impl Replica {
                     Ok::<_, SyncError>((received, flushed, settled, applied, head.seq))
                 })
             })
-            .await?;
+            .await
+            .inspect(|_| stage.committed())?;
         self.report_local(&flushed, to);
         self.report_applied(settled);
         self.report_applied(applied);
@@ -378,6 +389,24 @@ impl Replica {
             return Ok(0);
         }
         Ok(self.receive(Vec::new(), Origin::Log, None).await?.merged)
+    }
+}
+
+/// What a write transaction is for, as told to whoever traces the engine: `begins` when it has the write lock,
+/// `committed` when it is durable.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Flush,
+    Apply,
+}
+
+impl Stage {
+    fn begins(self) {
+        tracing::trace!(target: "sync_core::stage", stage = ?self, "begins");
+    }
+
+    fn committed(self) {
+        tracing::trace!(target: "sync_core::stage", stage = ?self, "committed");
     }
 }
 
