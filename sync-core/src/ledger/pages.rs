@@ -102,11 +102,6 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         latest_seq,
         vector,
     };
-    if found.is_empty() && base_seq < latest_seq {
-        // A snapshot brought what stood here: no entry says so, but there is nothing to read before the end.
-        page.next_seq = latest_seq;
-        page.state_hash = hash_at(db, head, latest_seq).await?;
-    }
     let mut bytes = 0;
     let mut complete = found.len() < request.max_entries.max(1) as usize;
     for row in &found {

@@ -77,7 +77,7 @@ fn row(numbers: &mut Numbers, index: usize) -> Model {
         body,
         qty: (numbers.one() % 1000) as i64,
         price: (numbers.one() % 100_000) as f64 / 100.0,
-        done: numbers.one() % 2 == 0,
+        done: numbers.one().is_multiple_of(2),
         created_at: 1_700_000_000_000 + index as i64,
         category: (!index.is_multiple_of(10)).then(|| format!("category {}", index % 10)),
         data: Some(data),

@@ -114,7 +114,10 @@ impl Expected {
                 let nulled = foreign.is_some_and(|foreign| {
                     foreign.orphan == Orphan::Nulled
                         && !value.is_null()
-                        && self.is_deleted(&(foreign.parent, sync_core::encode_key(&[value.clone()])))
+                        && self.is_deleted(&(
+                            foreign.parent,
+                            sync_core::encode_key(std::slice::from_ref(&value)),
+                        ))
                 });
                 quoted(if nulled { &SyncValue::Null } else { &value })
             })
