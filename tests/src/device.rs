@@ -122,6 +122,9 @@ pub async fn create_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
     ] {
         db.execute(table.if_not_exists()).await?;
     }
+    for mut index in schema.create_index_from_entity(shelf::Entity) {
+        db.execute(index.if_not_exists()).await?;
+    }
     Ok(())
 }
 

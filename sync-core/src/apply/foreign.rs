@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     ApplyError,
     pending::{PendingReason, Wait},
-    unique,
+    rows, unique,
     working::{Key, Working, WorkingSet},
 };
 use crate::{
@@ -92,6 +92,7 @@ pub(crate) async fn decide(
         if set.records.len() > known {
             unique::decide(write, bindings, head, set).await?;
         }
+        rows::judge(set);
     }
 }
 

@@ -241,10 +241,7 @@ async fn bring_in_line(
     let images = take_notes(write, bindings, set, noted).await?;
     list_pending(write, head, set, applied, now_ms).await?;
     let keys = set.keys(|working| {
-        working.touched
-            || working.show != working.was_shown()
-            || working.changed
-            || !working.nulled.is_empty()
+        working.touched || working.show != working.was_shown() || working.changed || rows::is_written(working)
     });
     let objects = stored_objects(head, set, keys);
     keep_keys(write, bindings, head, set, &objects).await?;
@@ -274,28 +271,11 @@ async fn decide(
             working.show = false;
         }
         if let Some(wait) = refusals.get(key) {
-            working.refused = Some(wait.clone());
+            working.denied = Some(wait.clone());
         }
     }
     unique::decide(write, bindings, head, set).await?;
-    for (key, working) in &mut set.records {
-        if !(working.changed || working.candidate) || working.wait.is_some() {
-            continue;
-        }
-        rows::judge(working);
-        if let Some(wait) = refusals.get(key) {
-            working.refused = Some(wait.clone());
-        }
-        if let Some(wait) = working.refused.clone() {
-            // A row that is there stays as it is; a new one stays away.
-            working.show = working.was_shown();
-            if working.show {
-                working.withheld =
-                    working.binding.as_ref().map(|b| b.travelling().collect()).unwrap_or_default();
-            }
-            working.wait = Some(wait);
-        }
-    }
+    rows::judge(set);
     foreign::decide(write, bindings, head, set).await
 }
 

@@ -24,8 +24,29 @@ use crate::{
 
 const BACKEND: DatabaseBackend = DatabaseBackend::Sqlite;
 
+/// Finds out of every record that may be written and is not hidden what its table cannot take of it.
+pub(crate) fn judge(set: &mut WorkingSet) {
+    for working in set.records.values_mut() {
+        let open = working.wait.as_ref().is_none_or(|wait| wait.reason == PendingReason::MissingParent);
+        if !(working.changed || working.candidate) || !open {
+            continue;
+        }
+        check_values(working);
+        working.refused = working.denied.clone().or_else(|| working.refused.take());
+        if let Some(wait) = working.refused.clone() {
+            // A row that is there stays as it is; a new one stays away.
+            working.show = working.was_shown();
+            if working.show {
+                working.withheld =
+                    working.binding.as_ref().map(|b| b.travelling().collect()).unwrap_or_default();
+            }
+            working.wait = Some(wait);
+        }
+    }
+}
+
 /// Finds out which values of a record its table cannot take, before anything is written.
-pub(crate) fn judge(working: &mut Working) {
+fn check_values(working: &mut Working) {
     let Some(binding) = working.binding.clone() else { return };
     working.withheld.clear();
     if !working.is_alive() {
@@ -150,15 +171,10 @@ impl Work {
             if working.binding.is_none() {
                 continue;
             }
-            let shown = working.show && working.is_alive();
-            if shown
-                && (working.changed
-                    || !working.was_shown()
-                    || !working.nulled.is_empty()
-                    || restored(working))
-            {
+            if is_written(working) {
                 work.writes.entry(*model).or_default().push(record.clone());
-            } else if !shown && (working.was_shown() || working.row.is_some()) {
+            } else if !(working.show && working.is_alive()) && (working.was_shown() || working.row.is_some())
+            {
                 work.deletes.entry(*model).or_default().push(record.clone());
             }
         }
@@ -167,6 +183,12 @@ impl Work {
         }
         work
     }
+}
+
+/// True if the row is inserted or brought up to date.
+pub(crate) fn is_written(working: &Working) -> bool {
+    let moved = working.changed || !working.was_shown() || !working.nulled.is_empty() || restored(working);
+    working.show && working.is_alive() && working.binding.is_some() && moved
 }
 
 /// True if a column that a deleted parent had nulled may hold its value again.

@@ -106,6 +106,8 @@ pub(crate) async fn decide(
             continue;
         }
         working.judged = true;
+        // What was hidden is looked at as a whole when it is released.
+        working.candidate |= !working.was_shown();
         let rank = rank(key, working);
         let winner = holds
             .iter()

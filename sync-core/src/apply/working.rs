@@ -47,7 +47,9 @@ pub(crate) struct Working {
     pub(crate) wait: Option<Wait>,
     /// True if the row is to be there. Decided by `unique` and `foreign`.
     pub(crate) show: bool,
-    /// The database refused the row: it stays away, or as it is.
+    /// What the database said when the row was tried.
+    pub(crate) denied: Option<Wait>,
+    /// The table cannot take the row, or the database denied it: it stays away, or as it is.
     pub(crate) refused: Option<Wait>,
     /// Columns, by index into the spec, that keep what the row holds although the object says otherwise.
     pub(crate) withheld: Vec<usize>,
@@ -177,6 +179,7 @@ fn working(
         candidate: false,
         judged: false,
         wait: None,
+        denied: None,
         refused: None,
         withheld: Vec::new(),
         nulled: Vec::new(),

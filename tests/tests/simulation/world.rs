@@ -6,6 +6,7 @@ use std::{
 };
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
+use serde_bytes::ByteBuf;
 use sync_core::{
     Change, DeviceId, Entry, Hello, LibraryId, Limits, LogId, PROTOCOL, Peer, PendingReason, PullRequest,
     PushRequest, Seq, Stamp, StateHash, SyncEngine, SyncError, SyncReport, Vector, testing::ManualClock,
@@ -139,7 +140,7 @@ impl World {
                 0..=64 => self.write(at).await,
                 65..=91 => self.sync().await,
                 92..=93 => self.clock(at),
-                94..=96 => self.replay(at).await,
+                94..=98 => self.replay(at).await,
                 _ => self.check(at).await,
             }
             if self.rng.chance(every) {
@@ -251,13 +252,36 @@ impl World {
         if self.pushed.is_empty() {
             return;
         }
-        let request = self.rng.pick(&self.pushed).clone();
+        let mut request = self.rng.pick(&self.pushed).clone();
+        if self.rng.chance(60) {
+            request.changes = self.piece_of_a_log(at).await;
+        }
         let answer = self.devices[at].engine.push(request).await.expect("a push");
         self.note(format!(
             "{at}: gets an old push: merged {} duplicates {} held {} staged {}",
             answer.merged, answer.duplicates, answer.held, answer.staged
         ));
         self.counts.duplicates += answer.duplicates;
+        if answer.merged > 0 {
+            self.check(at).await;
+        }
+    }
+
+    /// Some groups of another device's log, mostly without those before.
+    async fn piece_of_a_log(&mut self, at: usize) -> Vec<ByteBuf> {
+        let other = (at + 1 + self.rng.below(self.devices.len() - 1)) % self.devices.len();
+        let mut groups: Vec<Vec<ByteBuf>> = Vec::new();
+        for change in self.log_of(other).await {
+            let begins = change.txn == change.id;
+            let bytes = ByteBuf::from(change.encode().into_bytes());
+            match groups.last_mut() {
+                Some(group) if !begins => group.push(bytes),
+                _ => groups.push(vec![bytes]),
+            }
+        }
+        let skipped = groups.len().saturating_sub(1 + self.rng.below(20));
+        let taken = 1 + self.rng.below(4);
+        groups.into_iter().skip(skipped).take(taken).flatten().collect()
     }
 
     /// Everything of a device's log.
