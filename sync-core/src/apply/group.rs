@@ -167,6 +167,10 @@ async fn without_duplicates(
         })
         .collect();
     // A change above its author's head is mostly the next one; only beyond a gap may it be here already.
+    if !ledger::any_ahead(write.db).await? && follow_heads(&vector, &fresh) {
+        let duplicates = (count - fresh.len()) as u64;
+        return Ok((fresh, duplicates));
+    }
     let ids = fresh.iter().map(|incoming| incoming.change.id.as_bytes().to_vec().into()).collect();
     let known =
         sql::select_in(write.db, "SELECT change_id FROM sync_log WHERE change_id IN", "", ids).await?;
@@ -177,6 +181,17 @@ async fn without_duplicates(
         .collect();
     let duplicates = (count - fresh.len()) as u64;
     Ok((fresh, duplicates))
+}
+
+/// True if each change directly follows what is here of its author, or another of `changes` before it.
+fn follow_heads(vector: &Vector, changes: &[Incoming]) -> bool {
+    let mut heads = HashMap::new();
+    changes.iter().all(|Incoming { change, .. }| {
+        let head = heads.entry(change.device).or_insert_with(|| vector.head(change.device));
+        let follows = change.previous == *head && !vector.is_forked(change.device);
+        *head = Some(change.id);
+        follows
+    })
 }
 
 fn join_one(
@@ -294,7 +309,12 @@ async fn take_notes(
 ) -> Result<Option<Images>, ApplyError> {
     let triggers = bindings.iter().any(|binding| !binding.table.triggers.is_empty());
     if !triggers {
-        sql::execute(write.db, "DELETE FROM sync_dirty WHERE id > ?", [noted.into()]).await?;
+        if noted == 0 {
+            // Without a condition SQLite drops whole pages.
+            sql::execute(write.db, "DELETE FROM sync_dirty", []).await?;
+        } else {
+            sql::execute(write.db, "DELETE FROM sync_dirty WHERE id > ?", [noted.into()]).await?;
+        }
         return Ok(None);
     }
     let written = set.records.iter().filter_map(|(key, working)| {

@@ -1,8 +1,9 @@
-//! The flusher: logs what is written, within a millisecond of a hint and within a quarter of a second of anything.
+//! The flusher: logs what is written, within a millisecond of a hint after a quiet moment and within a quarter of a
+//! second of anything.
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -22,6 +23,11 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 /// Hints come before their commit: after a hint that found nothing the flusher looks again this often, this long apart.
 const LOOKS_AFTER_HINT: u32 = 5;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
+
+/// After a flush that found something the flusher rests four times as long as the flush took, within these bounds: the
+/// write lock is mostly the application's, and what a busy writer does meanwhile is one batch.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often it looks for held changes whose time has come.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
@@ -66,7 +72,14 @@ impl Flusher {
             let looks = if hinted { LOOKS_AFTER_HINT } else { 1 };
             for _ in 0..looks {
                 let Some(replica) = self.replica.upgrade() else { return };
+                let began = Instant::now();
                 if self.flush(&replica).await {
+                    drop(replica);
+                    let pause = (began.elapsed() * 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                    let stopped = self.stopped.wait_for(|stop| *stop);
+                    if tokio::time::timeout(pause, stopped).await.is_ok() {
+                        return;
+                    }
                     break;
                 }
                 drop(replica);

@@ -59,6 +59,13 @@ pub(crate) async fn head_of<C: ConnectionTrait>(
     Ok(ahead.map(|bytes| stamp(&bytes)).transpose()?.max(head))
 }
 
+/// True if any change stands beyond a gap in its author's chain.
+pub(crate) async fn any_ahead<C: ConnectionTrait>(db: &C) -> Result<bool, StoreError> {
+    let statement = "SELECT EXISTS (SELECT 1 FROM sync_log INDEXED BY sync_log_ahead WHERE ahead = 1)";
+    let row = sql::one(db, statement, []).await?;
+    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
+}
+
 /// The device with this integer.
 pub(crate) fn device_of(names: &Names, id: i64) -> Result<DeviceId, LedgerError> {
     let bytes = names.name(id).ok_or_else(|| StoreError::Corrupt(format!("device {id} has no name")))?;
@@ -85,13 +92,7 @@ impl Origins {
     /// Reads the vector.
     pub(crate) async fn load(write: &Write<'_>, library: i64) -> Result<Self, LedgerError> {
         let vector = vector(write.db, &write.names, library).await?;
-        let row = sql::one(
-            write.db,
-            "SELECT EXISTS (SELECT 1 FROM sync_log INDEXED BY sync_log_ahead WHERE ahead = 1)",
-            [],
-        )
-        .await?;
-        let ahead = row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0;
+        let ahead = any_ahead(write.db).await?;
         Ok(Self { library, vector, moved: HashMap::new(), ahead })
     }
 

@@ -69,7 +69,7 @@ pub(crate) async fn served_end<C: ConnectionTrait>(db: &C, head: &Head) -> Resul
     Ok(Seq(u64::try_from(last).unwrap_or(0)).max(head.floor.seq))
 }
 
-/// A page of the log; `None` where the log no longer holds what the reader lacks.
+/// A page of the log, which ends inside a group only if it has no room for the whole group; `None` where the log no longer holds what the reader lacks.
 pub(crate) async fn log_page<C: ConnectionTrait>(
     db: &C,
     names: &Names,
@@ -89,7 +89,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
     let limit = i64::from(request.max_entries.max(1));
     let found = sql::all(
         db,
-        "SELECT seq, data, digest FROM sync_log WHERE library = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+        "SELECT seq, data, digest, more FROM sync_log WHERE library = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
         [head.library.into(), super::commit::seq_value(base_seq), super::commit::seq_value(latest_seq), limit.into()],
     )
     .await?;
@@ -104,6 +104,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
     };
     let mut bytes = 0;
     let mut complete = found.len() < request.max_entries.max(1) as usize;
+    let mut group_end = None;
     for row in &found {
         let data: Option<Vec<u8>> = sql::column(row, 1)?;
         let (digest, entry) = match data {
@@ -129,6 +130,14 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         page.state_hash = extend(page.state_hash, digest);
         page.next_seq = Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0));
         page.entries.push(entry);
+        if sql::column::<i64>(row, 3)? == 0 {
+            group_end = Some((page.entries.len(), page.next_seq, page.state_hash));
+        }
+    }
+    if let Some((len, seq, hash)) = group_end.filter(|_| !complete) {
+        // The reader would have to keep the beginning of a group until its end comes.
+        page.entries.truncate(len);
+        (page.next_seq, page.state_hash) = (seq, hash);
     }
     if complete && request.reach == Reach::Everything {
         // The last positions may have no entry: a snapshot takes one and leaves none.

@@ -21,6 +21,13 @@ const ROW_BUFFER: usize = 1000;
 /// How many connections the engine opens for itself: one writes, the others serve and watch.
 const ENGINE_CONNECTIONS: u32 = 4;
 
+/// How many KiB of pages a connection of the engine keeps: keys are random, so a batch touches pages everywhere.
+const ENGINE_CACHE_KIB: u32 = 32 << 10;
+
+/// How many pages the write-ahead log grows to before they are copied into the database. A synced write touches
+/// several tables: at SQLite's 1,000 the same pages would be copied again and again.
+const CHECKPOINT_PAGES: &str = "4000";
+
 /// Connect options for an application's database file: write-ahead log, a busy timeout of five seconds, foreign
 /// keys on, `synchronous=NORMAL`, up to four connections. The file is created if it is absent.
 ///
@@ -33,10 +40,14 @@ const ENGINE_CONNECTIONS: u32 = 4;
 /// # Ok(()) }
 /// ```
 pub fn sqlite(path: impl AsRef<Path>) -> ConnectOptions {
-    options(path.as_ref(), 4, SqliteSynchronous::Normal)
+    options(path.as_ref(), 4, |sqlite| sqlite.synchronous(SqliteSynchronous::Normal))
 }
 
-fn options(path: &Path, connections: u32, synchronous: SqliteSynchronous) -> ConnectOptions {
+fn options(
+    path: &Path,
+    connections: u32,
+    more: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+) -> ConnectOptions {
     let path = path.to_owned();
     let mut options = ConnectOptions::new("sqlite::memory:");
     options
@@ -45,15 +56,16 @@ fn options(path: &Path, connections: u32, synchronous: SqliteSynchronous) -> Con
         .sqlx_logging(false)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(move |_| {
-            SqliteConnectOptions::new()
+            let sqlite = SqliteConnectOptions::new()
                 .filename(&path)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(synchronous)
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
                 .row_buffer_size(ROW_BUFFER)
                 .pragma("journal_size_limit", "67108864")
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
+            more(sqlite)
         });
     options
 }
@@ -61,7 +73,13 @@ fn options(path: &Path, connections: u32, synchronous: SqliteSynchronous) -> Con
 /// The engine's own pool on the file. It commits with `synchronous=FULL`: only what survives a power cut is
 /// served or pushed.
 pub(crate) async fn engine_pool(path: &Path) -> Result<DatabaseConnection, StoreError> {
-    let mut options = options(path, ENGINE_CONNECTIONS, SqliteSynchronous::Full);
+    let mut options = options(path, ENGINE_CONNECTIONS, |sqlite| {
+        sqlite
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", format!("-{ENGINE_CACHE_KIB}"))
+            // What a statement for many rows, or a savepoint, needs to undo itself stays in memory.
+            .pragma("temp_store", "MEMORY")
+    });
     options
         .acquire_timeout(Duration::from_secs(10))
         .idle_timeout(None::<Duration>)
