@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod entities;
+pub mod faulty;
 pub mod writes;
 
 pub use device::Device;

@@ -1,3 +1,4 @@
 //! What an application sees: write on one device, sync, read on another.
 
 mod converge;
+mod faults;
