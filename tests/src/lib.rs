@@ -4,6 +4,7 @@ pub mod device;
 pub mod entities;
 pub mod tangled;
 pub mod workload;
+pub mod faulty;
 pub mod writes;
 
 pub use device::Device;

@@ -251,7 +251,8 @@ impl Replica {
                 })
             })
             .await
-            .inspect(|_| stage.committed())?;
+            .inspect(|_| stage.committed())
+            .inspect_err(|_| stage.failed())?;
         self.report_local(&flushed, to);
         self.report_applied(settled);
         Ok((flushed, to))
@@ -327,7 +328,8 @@ impl Replica {
                 })
             })
             .await
-            .inspect(|_| stage.committed())?;
+            .inspect(|_| stage.committed())
+            .inspect_err(|_| stage.failed())?;
         self.report_local(&flushed, to);
         self.report_applied(settled);
         self.report_applied(applied);
@@ -393,7 +395,7 @@ impl Replica {
 }
 
 /// What a write transaction is for, as told to whoever traces the engine: `begins` when it has the write lock,
-/// `committed` when it is durable.
+/// `committed` when it is durable, `failed` when nothing of it was done.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Flush,
@@ -407,6 +409,10 @@ impl Stage {
 
     fn committed(self) {
         tracing::trace!(target: "sync_core::stage", stage = ?self, "committed");
+    }
+
+    fn failed(self) {
+        tracing::trace!(target: "sync_core::stage", stage = ?self, "failed");
     }
 }
 

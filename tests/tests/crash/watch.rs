@@ -31,7 +31,9 @@ impl Seen {
             ["Flush", "Apply"].into_iter().find(|stage| line.contains(&format!("stage={stage}")))
         {
             let step = if line.contains("begins") { 1 } else { -1 };
-            *self.open.entry(stage).or_default() += step;
+            let open = self.open.entry(stage).or_default();
+            // A transaction that could not begin fails without having begun.
+            *open = (*open + step).max(0);
             return;
         }
         match serde_json::from_str(line) {
@@ -44,7 +46,8 @@ impl Seen {
     }
 }
 
-/// Lets a writer work in `folder` for about `time` after its first write, and kills it.
+/// Lets a writer work in `folder` for about `time` after its first write, and kills it; a calm one, with an odd seed,
+/// at its next commit then.
 pub(crate) async fn run_and_kill(folder: &Path, library: LibraryId, seed: u64, time: Duration) -> Seen {
     let mut child = Command::new(env!("CARGO_BIN_EXE_writer"))
         .arg(folder)
@@ -60,13 +63,17 @@ pub(crate) async fn run_and_kill(folder: &Path, library: LibraryId, seed: u64, t
     tokio::pin!(deadline);
     let mut begun = false;
     let mut killed = false;
+    let mut due = false;
     loop {
         tokio::select! {
-            () = &mut deadline, if !killed => {
+            () = &mut deadline, if !killed && !due => {
                 assert!(begun, "the writer writes nothing");
                 assert!(child.try_wait().expect("a child").is_none(), "the writer ended by itself");
-                child.start_kill().expect("a kill");
-                killed = true;
+                due = seed % 2 == 1;
+                if !due {
+                    child.start_kill().expect("a kill");
+                    killed = true;
+                }
             }
             line = lines.next_segment() => match line.expect("a pipe") {
                 None => break,
@@ -77,6 +84,10 @@ pub(crate) async fn run_and_kill(folder: &Path, library: LibraryId, seed: u64, t
                         break;
                     }
                     seen.take(&line);
+                    if due && !killed && line.starts_with("{\"Done\"") {
+                        child.start_kill().expect("a kill");
+                        killed = true;
+                    }
                     if !begun && line.starts_with("{\"Try\"") {
                         begun = true;
                         deadline.as_mut().reset(tokio::time::Instant::now() + time);

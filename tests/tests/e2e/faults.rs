@@ -1,0 +1,232 @@
+//! Whatever a peer does wrong: a readable error or a report, nothing changed here, and the next good round works.
+
+use sea_orm::{ActiveModelTrait, EntityTrait, Set};
+use sync_core::{Change, Limits, Peer, PeerError, PushRequest, Stamp, SyncError, SyncValue};
+use sync_tests::{
+    Device,
+    device::{ManualClock, library},
+    entities::item,
+    faulty::{Fault, Faulty},
+};
+
+const NOW: u64 = 1_800_000_000_000;
+const HOUR: i64 = 3_600_000;
+
+async fn add(device: &Device, count: usize) {
+    for number in 0..count {
+        item::ActiveModel { title: Set(format!("item {number}")), qty: Set(1), ..Default::default() }
+            .insert(&device.db)
+            .await
+            .expect("an item");
+    }
+}
+
+/// All that a fault must leave as it was.
+async fn state(device: &Device) -> (String, [u8; 16], u64, u64, u64) {
+    let verified = device.engine.verify().await.expect("verify");
+    assert!(verified.is_clean(), "{:?}", verified.findings);
+    let status = device.engine.status().await.expect("a status");
+    (device.dump().await, status.digest, status.latest_seq.0, status.held, status.pending)
+}
+
+async fn equal(a: &Device, b: &Device) {
+    let (one, other) = (state(a).await, state(b).await);
+    assert_eq!((one.0, one.1), (other.0, other.1));
+}
+
+#[tokio::test]
+async fn a_bad_page_is_refused_whole_and_the_next_good_one_taken() {
+    for fault in [
+        Fault::LostBefore,
+        Fault::LostAfter,
+        Fault::Truncated,
+        Fault::Corrupted,
+        Fault::WrongHash,
+        Fault::WrongLog,
+    ] {
+        let library = library();
+        let (a, b) = (Device::new(library).await, Device::new(library).await);
+        add(&b, 5).await;
+        let before = state(&a).await;
+        let faulty = Faulty::new(b.engine.clone(), fault);
+        let error = a.engine.sync_with(&faulty).await.expect_err("a faulty peer");
+        let SyncError::Peer(error) = error else { panic!("{fault:?}: {error}") };
+        match fault {
+            Fault::LostBefore | Fault::LostAfter => {
+                assert!(matches!(error, PeerError::Unreachable(_)), "{error}")
+            }
+            Fault::WrongLog => assert!(error.is_retryable(), "{error}"),
+            _ => assert!(matches!(error, PeerError::Corrupt(_)), "{fault:?}: {error}"),
+        }
+        assert_eq!(state(&a).await, before, "{fault:?}");
+        faulty.set(Fault::None);
+        let report = a.engine.sync_with(&faulty).await.expect("a good round");
+        assert_eq!(report.received, 5, "{fault:?}");
+        equal(&a, &b).await;
+    }
+}
+
+#[tokio::test]
+async fn a_push_may_arrive_twice_or_backwards_or_unanswered() {
+    for fault in [Fault::Twice, Fault::Reversed, Fault::LostAfter] {
+        let library = library();
+        let (a, b) = (Device::new(library).await, Device::new(library).await);
+        add(&a, 5).await;
+        let faulty = Faulty::new(b.engine.clone(), fault);
+        let ended = a.engine.sync_with(&faulty).await;
+        assert_eq!(ended.is_err(), fault == Fault::LostAfter, "{ended:?}");
+        faulty.set(Fault::None);
+        let report = a.engine.sync_with(&faulty).await.expect("a good round");
+        assert!(report.refused.is_empty(), "{report:?}");
+        equal(&a, &b).await;
+        assert_eq!(item::Entity::find().all(&b.db).await.expect("items").len(), 5, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_from_two_hours_ahead_is_held_whole_until_then() {
+    let library = library();
+    let (here, ahead) = (ManualClock::at(NOW), ManualClock::at(NOW));
+    ahead.step(2 * HOUR);
+    let clock = |clock: &ManualClock| std::sync::Arc::new(clock.clone());
+    let (one, two) = (clock(&here), clock(&ahead));
+    let a = Device::with(library, |builder| builder.without_background().time(one)).await;
+    let b = Device::with(library, |builder| builder.without_background().time(two)).await;
+    add(&b, 3).await;
+    let before = state(&a).await;
+    let report = a.sync(&b).await.expect("a round");
+    assert_eq!((report.held, report.received, report.clock_offset_ms), (3, 0, 2 * HOUR));
+    let after = state(&a).await;
+    assert_eq!((&after.0, after.1, after.2), (&before.0, before.1, before.2), "nothing is merged");
+    assert_eq!(after.3, 3, "all of it is held");
+    // What it writes itself is not drawn into the future.
+    add(&a, 1).await;
+    a.sync(&b).await.expect("a round");
+    assert_eq!(state(&a).await.3, 3);
+    here.step(2 * HOUR);
+    a.sync(&b).await.expect("a round");
+    assert_eq!(state(&a).await.3, 0);
+    equal(&a, &b).await;
+    assert_eq!(item::Entity::find().all(&a.db).await.expect("items").len(), 4);
+}
+
+/// The changes of a device's log, and a push of `changes`.
+async fn log_of(device: &Device) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for row in item::Entity::find().all(&device.db).await.expect("items") {
+        let record = sync_core::encode_key(&[SyncValue::Uuid(row.id)]);
+        assert!(!device.engine.history_of("item", &record).await.expect("a history").is_empty());
+    }
+    let request = sync_core::PullRequest {
+        library: device.engine.library_id(),
+        device: sync_core::DeviceId::from_bytes([9; 16]),
+        log_id: None,
+        from_seq: sync_core::Seq(0),
+        have: sync_core::Vector::new(),
+        max_entries: 1_000,
+        max_bytes: 1 << 20,
+    };
+    for entry in device.engine.pull(request).await.expect("a page").entries {
+        if let sync_core::Entry::Change(bytes) = entry {
+            changes.push(Change::decode(&bytes).expect("a change"));
+        }
+    }
+    changes
+}
+
+async fn push(to: &Device, changes: Vec<Vec<u8>>) -> Result<sync_core::PushResponse, PeerError> {
+    let request = PushRequest {
+        library: to.engine.library_id(),
+        device: sync_core::DeviceId::from_bytes([9; 16]),
+        log_id: sync_core::LogId::from_bytes([9; 16]),
+        changes: changes.into_iter().map(Into::into).collect(),
+        pull: None,
+    };
+    to.engine.push(request).await
+}
+
+#[tokio::test]
+async fn garbage_and_forged_stamps_in_a_push_are_refused_and_change_nothing() {
+    let library = library();
+    let (a, b) = (Device::new(library).await, Device::new(library).await);
+    add(&a, 1).await;
+    a.engine.flush().await.expect("a flush");
+    let good = log_of(&a).await.remove(0);
+    let mut alien = good.clone();
+    // A stamp whose node is not its author's.
+    alien.device = sync_core::DeviceId::from_bytes([5; 16]);
+    let mut context = good.clone();
+    context.context.observe(Stamp::new(good.id.ms() + 1, 0, good.id.node()));
+    let before = state(&b).await;
+    for bad in [alien.encode().into_bytes(), context.encode().into_bytes(), b"garbage".to_vec(), Vec::new()] {
+        let answer = push(&b, vec![bad]).await.expect("an answer");
+        assert_eq!((answer.refused.len(), answer.merged), (1, 0), "{answer:?}");
+        assert!(!answer.refused[0].reason.is_empty());
+        assert_eq!(state(&b).await, before);
+    }
+    a.sync(&b).await.expect("a good round");
+    equal(&a, &b).await;
+}
+
+#[tokio::test]
+async fn a_model_this_program_lacks_is_kept_and_passed_on() {
+    let library = library();
+    let (a, c) = (Device::new(library).await, Device::new(library).await);
+    let b = Device::with(library, |builder| builder.without_background().models(["label"])).await;
+    add(&a, 3).await;
+    a.sync(&b).await.expect("a round");
+    assert_eq!(item::Entity::find().all(&b.db).await.expect("items"), []);
+    assert_eq!(a.digest().await, b.digest().await);
+    c.sync(&b).await.expect("a round");
+    equal(&a, &c).await;
+    assert_eq!(log_of(&a).await, log_of(&c).await, "the author's own bytes arrive");
+}
+
+#[tokio::test]
+async fn an_interrupted_first_sync_goes_on_where_it_was() {
+    const PAGE: u32 = 50;
+    let library = library();
+    let small = |builder: sync_core::EngineBuilder| {
+        let mut limits = Limits::default();
+        limits.page_entries = PAGE;
+        limits.snapshot_above = 100;
+        builder.without_background().limits(limits)
+    };
+    let (a, b) = (Device::new(library).await, Device::with(library, small).await);
+    let rows = (0..1_010).map(|number| item::ActiveModel {
+        id: Set(uuid::Uuid::new_v4()),
+        title: Set(number.to_string()),
+        qty: Set(0),
+        ..Default::default()
+    });
+    item::Entity::insert_many(rows).exec_without_returning(&a.db).await.expect("rows");
+    a.engine.flush().await.expect("a flush");
+    let faulty = Faulty::new(a.engine.clone(), Fault::None);
+    let mut failures = 0;
+    loop {
+        faulty.set(Fault::ObjectsLost(1));
+        match b.engine.sync_with(&faulty).await {
+            Ok(report) => break assert!(report.snapshot_records > 0),
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        failures += 1;
+        assert!(failures < 100, "no progress");
+    }
+    assert!(failures >= 20, "{failures}");
+    assert_eq!(faulty.objects_given(), 21, "a page was read twice");
+    equal(&a, &b).await;
+}
+
+#[tokio::test]
+async fn two_engines_with_one_device_id_are_told_so() {
+    let library = library();
+    let a = Device::new(library).await;
+    add(&a, 1).await;
+    let before = state(&a).await;
+    let error = a.engine.sync_with(&a.engine).await.expect_err("itself");
+    assert!(matches!(error, SyncError::Peer(PeerError::SameDevice { .. })), "{error}");
+    let other = Device::new(self::library()).await;
+    let error = a.sync(&other).await.expect_err("another library");
+    assert!(matches!(error, SyncError::Peer(PeerError::WrongLibrary { .. })), "{error}");
+    assert_eq!(state(&a).await.0, before.0);
+}
