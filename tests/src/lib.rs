@@ -2,9 +2,9 @@
 
 pub mod device;
 pub mod entities;
+pub mod faulty;
 pub mod tangled;
 pub mod workload;
-pub mod faulty;
 pub mod writes;
 
 pub use device::Device;
