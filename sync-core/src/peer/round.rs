@@ -103,6 +103,10 @@ impl<'a> Round<'a> {
         if position.log_id != Some(theirs.log_id) {
             position = Position { log_id: Some(theirs.log_id), ..Position::default() };
         }
+        // All was offered and not all is there: the peer was restored, or kept a part that came out of order.
+        if position.sent >= mine.latest_seq && !theirs.vector.includes(&mine.vector) {
+            position.sent = Seq(0);
+        }
         // A replica that has little reads the state of a peer that has much, not its history.
         let little = mine.latest_seq.0.saturating_mul(10) < theirs.latest_seq.0;
         if little && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {

@@ -46,7 +46,7 @@ impl Seen {
     }
 }
 
-/// Lets a writer work in `folder` for about `time` after its first write, and kills it; a calm one, with an odd seed,
+/// Lets a writer work in `folder` for about `time` after its first write, and kills it; a calm one, with a seed not divisible by four,
 /// at its next commit then.
 pub(crate) async fn run_and_kill(folder: &Path, library: LibraryId, seed: u64, time: Duration) -> Seen {
     let mut child = Command::new(env!("CARGO_BIN_EXE_writer"))
@@ -69,7 +69,7 @@ pub(crate) async fn run_and_kill(folder: &Path, library: LibraryId, seed: u64, t
             () = &mut deadline, if !killed && !due => {
                 assert!(begun, "the writer writes nothing");
                 assert!(child.try_wait().expect("a child").is_none(), "the writer ended by itself");
-                due = seed % 2 == 1;
+                due = seed % 4 != 0;
                 if !due {
                     child.start_kill().expect("a kill");
                     killed = true;
