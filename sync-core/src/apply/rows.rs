@@ -34,8 +34,8 @@ pub(crate) fn judge(set: &mut WorkingSet) {
         check_values(working);
         working.refused = working.denied.clone().or_else(|| working.refused.take());
         if let Some(wait) = working.refused.clone() {
-            // A row that is there stays as it is; a new one stays away.
-            working.show = working.was_shown();
+            // A row that is there stays as it is; a new one stays away, and one of an earlier life goes.
+            working.show = working.was_shown() && working.row_of_this_life().is_some();
             if working.show {
                 working.withheld =
                     working.binding.as_ref().map(|b| b.travelling().collect()).unwrap_or_default();
@@ -52,7 +52,7 @@ fn check_values(working: &mut Working) {
     if !working.is_alive() {
         return;
     }
-    let exists = working.row.is_some();
+    let exists = working.row_of_this_life().is_some();
     for index in binding.travelling() {
         let column = &binding.spec().columns[index];
         let refused = match working.value(index) {
@@ -109,7 +109,7 @@ pub(crate) fn stored(working: &Working) -> StoredObject {
         None => Held::Absent,
         Some(index) if working.nulled.contains(&index) => Held::Other(SyncValue::Null.hash64()),
         Some(index) if working.withheld.contains(&index) => {
-            let row = working.row.as_ref().map_or(&binding.defaults[index], |row| &row[index]);
+            let row = working.row_of_this_life().map_or(&binding.defaults[index], |row| &row[index]);
             Held::Other(row.hash64())
         }
         Some(index) => {
@@ -320,7 +320,7 @@ impl Upsert {
         let mut values = binding.key_values(record)?;
         for index in &self.columns {
             let column = &spec.columns[*index];
-            let in_row = || working.row.as_ref().map_or(&binding.defaults[*index], |row| &row[*index]);
+            let in_row = || working.row_of_this_life().map_or(&binding.defaults[*index], |row| &row[*index]);
             let value = if working.nulled.contains(index) {
                 &SyncValue::Null
             } else if working.withheld.contains(index) {

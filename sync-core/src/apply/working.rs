@@ -68,6 +68,12 @@ impl Working {
         self.object.is_alive()
     }
 
+    /// The row, if it is one of the generation that the object is in: of an earlier life nothing stays.
+    pub(crate) fn row_of_this_life(&self) -> Option<&[SyncValue]> {
+        let generation = self.before.as_ref()?.generation;
+        self.row.as_deref().filter(|_| generation == self.object.generation)
+    }
+
     /// The value that the object has for the column with this index of the spec; `None` if it has no cell.
     pub(crate) fn value(&self, column: usize) -> Option<&SyncValue> {
         let binding = self.binding.as_ref()?;

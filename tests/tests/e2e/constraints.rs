@@ -1,7 +1,7 @@
 //! Constraints of the database: what they keep out is the same on every device, listed, and comes back.
 
 use sea_orm::{ConnectionTrait, EntityTrait, Statement};
-use sync_core::{PendingReason, SyncEngine};
+use sync_core::{Entry, Peer, PendingReason, PullRequest, PushRequest, Seq, SyncEngine, Vector};
 use sync_tests::{Device, device::library, entities::leaf};
 
 /// Runs statements on a device, each by itself.
@@ -286,5 +286,84 @@ async fn a_key_that_folds_case_is_the_databases_to_judge() {
     run(&a, &[&format!("UPDATE items SET title = 'gold' WHERE id = {}", key(1))]).await;
     a.sync(&b).await.expect("a round");
     sync(&a, &b).await;
+    equal(&a, &b).await;
+}
+
+/// Hands the last change of A's log to B, without those before it.
+async fn push_last(a: &Device, b: &Device) {
+    let request = PullRequest {
+        library: a.engine.library_id(),
+        device: b.engine.device_id(),
+        log_id: None,
+        from_seq: Seq(log_end(&a.engine).await - 1),
+        have: Vector::new(),
+        max_entries: 1,
+        max_bytes: 1 << 20,
+    };
+    let page = a.engine.pull(request).await.expect("a page");
+    let changes = page.entries.into_iter().map(|entry| match entry {
+        Entry::Change(bytes) => bytes,
+        Entry::Digest(_) => panic!("nothing was had"),
+    });
+    let push = PushRequest {
+        library: a.engine.library_id(),
+        device: a.engine.device_id(),
+        log_id: page.log_id,
+        changes: changes.collect(),
+        pull: None,
+    };
+    assert_eq!(b.engine.push(push).await.expect("a push").merged, 1);
+}
+
+#[tokio::test]
+async fn an_edit_that_overtakes_its_insert_waits_for_the_rest() {
+    let (a, b) = two().await;
+    let insert = format!("INSERT INTO items (id, title, qty, note) VALUES ({}, 'old', 1, 'old')", key(1));
+    run(&a, &[&insert]).await;
+    sync(&a, &b).await;
+    for statement in
+        ["DELETE FROM items", &insert.replace("'old'", "'new'"), "UPDATE items SET title = 'newest'"]
+    {
+        run(&a, &[statement]).await;
+        a.engine.flush().await.expect("a flush");
+    }
+    // The row that B has is of a life that is over: nothing of it may stand beside the new title.
+    push_last(&a, &b).await;
+    assert_eq!(texts(&b, "SELECT title FROM items").await, [] as [&str; 0]);
+    assert_eq!(reasons(&b).await, [PendingReason::Incomplete]);
+    sync(&a, &b).await;
+    assert_eq!(texts(&b, "SELECT title || note FROM items").await, ["newestnew"]);
+    equal(&a, &b).await;
+}
+
+#[tokio::test]
+async fn a_column_of_an_earlier_life_does_not_stay() {
+    let (a, b) = two().await;
+    let (folder, tag) = (key(1), key(2));
+    run(
+        &a,
+        &[
+            &format!("INSERT INTO folders (id, name) VALUES ({folder}, 'f')"),
+            &format!("INSERT INTO labels (id, name) VALUES ({tag}, 'l')"),
+            &format!("INSERT INTO taggings (folder_id, label_id, why) VALUES ({folder}, {tag}, 'old')"),
+        ],
+    )
+    .await;
+    label(&a, 3, "other").await;
+    sync(&a, &b).await;
+    for statement in [
+        "DELETE FROM labels",
+        &format!("INSERT INTO labels (id, name, color) VALUES ({tag}, 'l', 'new')"),
+        "UPDATE labels SET name = 'm'",
+    ] {
+        run(&a, &[statement]).await;
+        a.engine.flush().await.expect("a flush");
+    }
+    run(&b, &["UPDATE labels SET color = 'old'"]).await;
+    push_last(&a, &b).await;
+    // All of the new life that B knows is a name, which is all that a label needs.
+    assert_eq!(texts(&b, "SELECT name || coalesce(color, '-') FROM labels WHERE name = 'm'").await, ["m-"]);
+    sync(&a, &b).await;
+    assert_eq!(texts(&b, "SELECT name || color FROM labels").await, ["mnew"]);
     equal(&a, &b).await;
 }

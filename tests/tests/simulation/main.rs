@@ -1,8 +1,10 @@
 //! Devices that write, sync, lose their connections and their clocks at random show what their changes say, and in
 //! the end all the same.
 //!
-//! `SIM_SEED` runs one seed and prints what it did; `SIM_SEEDS` says how many are run otherwise.
+//! `SIM_SEED` runs one seed and prints what it did; `SIM_SEEDS` says how many are run otherwise, beginning with
+//! `SIM_FIRST`; `SIM_STEPS` how many steps each has, `SIM_CHECKS` after how many percent of them a device is checked.
 
+mod checks;
 mod counts;
 mod faulty;
 mod operations;
@@ -19,7 +21,7 @@ use std::sync::{
 use counts::Counts;
 use world::World;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 100;
 const STEPS: usize = 160;
 const THREADS: usize = 4;
 

@@ -8,22 +8,22 @@ use std::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
 use serde_bytes::ByteBuf;
 use sync_core::{
-    Change, DeviceId, Entry, Hello, LibraryId, Limits, LogId, PROTOCOL, Peer, PendingReason, PullRequest,
-    PushRequest, Seq, Stamp, StateHash, SyncEngine, SyncError, SyncReport, Vector, testing::ManualClock,
+    Change, LibraryId, Limits, Peer, PendingReason, PushRequest, Stamp, SyncEngine, SyncError, SyncReport,
+    testing::ManualClock,
 };
 use sync_tests::device::{MODELS, create_tables};
 
 use super::{
+    checks::dump,
     counts::Counts,
     faulty::{Break, Connection},
     operations::{Operation, Way, operation},
     oracle::{Expected, Record},
     random::{Rng, Seeded},
-    schema::TABLES,
 };
 
 /// What the devices' clocks begin with: before the databases' own clock, which stamps no write later than it was made.
-const BEGIN_MS: u64 = 1_700_000_000_000;
+pub(super) const BEGIN_MS: u64 = 1_700_000_000_000;
 
 /// Who syncs with whom.
 #[derive(Clone, Copy, Debug)]
@@ -35,25 +35,25 @@ enum Topology {
 
 pub(crate) struct World {
     rng: Rng,
-    library: LibraryId,
+    pub(super) library: LibraryId,
     topology: Topology,
     pub(crate) limits: Limits,
-    devices: Vec<Device>,
+    pub(super) devices: Vec<Device>,
     trace: Arc<Mutex<Vec<String>>>,
     pushed: Vec<PushRequest>,
     /// Every change that any device has shown.
-    changes: BTreeMap<Stamp, Change>,
+    pub(super) changes: BTreeMap<Stamp, Change>,
     pub(crate) counts: Counts,
 }
 
-struct Device {
-    db: DatabaseConnection,
-    engine: SyncEngine,
+pub(super) struct Device {
+    pub(super) db: DatabaseConnection,
+    pub(super) engine: SyncEngine,
     clock: ManualClock,
     /// What was waiting, and what was shown, when last looked at.
-    waiting: BTreeMap<Record, PendingReason>,
-    shown: BTreeSet<Record>,
-    held: u64,
+    pub(super) waiting: BTreeMap<Record, PendingReason>,
+    pub(super) shown: BTreeSet<Record>,
+    pub(super) held: u64,
 }
 
 /// A transaction that the database or the engine refused.
@@ -118,7 +118,7 @@ impl World {
         self.devices.push(Device { db, engine, clock, waiting, shown, held: 0 });
     }
 
-    fn note(&self, line: impl Into<String>) {
+    pub(super) fn note(&self, line: impl Into<String>) {
         let line = line.into();
         if std::env::var_os("SIM_TRACE").is_some() {
             eprintln!("{line}");
@@ -284,131 +284,6 @@ impl World {
         groups.into_iter().skip(skipped).take(taken).flatten().collect()
     }
 
-    /// Everything of a device's log.
-    async fn log_of(&self, at: usize) -> Vec<Change> {
-        let engine = &self.devices[at].engine;
-        let mut changes = Vec::new();
-        let mut from_seq = Seq(0);
-        loop {
-            let request = PullRequest {
-                library: self.library,
-                device: DeviceId::from_bytes([9; 16]),
-                log_id: None,
-                from_seq,
-                have: Vector::new(),
-                max_entries: 20_000,
-                max_bytes: 16 << 20,
-            };
-            let page = engine.pull(request).await.expect("a page");
-            for entry in page.entries {
-                let Entry::Change(bytes) = entry else { panic!("asked for everything") };
-                changes.push(Change::decode(&bytes).expect("a change"));
-            }
-            from_seq = page.next_seq;
-            if from_seq >= page.latest_seq {
-                return changes;
-            }
-        }
-    }
-
-    async fn hello_of(&self, at: usize) -> Hello {
-        let hello = Hello {
-            protocol: PROTOCOL,
-            device: DeviceId::from_bytes([9; 16]),
-            library: self.library,
-            log_id: LogId::from_bytes([9; 16]),
-            schema: 0,
-            wall_ms: BEGIN_MS,
-            vector: Vector::new(),
-            latest_seq: Seq(0),
-            state_hash: StateHash::default(),
-            digest: [0; 16],
-            newest_of_yours: None,
-        };
-        self.devices[at].engine.hello(hello).await.expect("a hello")
-    }
-
-    /// A device's rows, digest and pending records are what its changes say.
-    async fn check(&mut self, at: usize) {
-        self.note(format!("{at}: checked"));
-        self.devices[at].engine.flush().await.expect("a flush");
-        let log = self.log_of(at).await;
-        let expected = Expected::of(&log);
-        self.check_vector(at, &log).await;
-        self.changes.extend(log.into_iter().map(|change| (change.id, change)));
-        self.check_state(at, &expected).await;
-        self.learn(at, expected).await;
-    }
-
-    async fn check_state(&self, at: usize, expected: &Expected) {
-        let device = &self.devices[at];
-        let mut rows: Vec<String> = expected.rows.values().cloned().collect();
-        rows.sort_unstable();
-        let found = dump(&device.db).await;
-        let pending: BTreeSet<String> = (device.engine.pending().await.expect("pending").iter())
-            .map(|one| format!("{} {} {}", one.model, one.record, one.reason))
-            .collect();
-        let waiting: BTreeSet<String> = (expected.waiting.iter())
-            .map(|((model, record), reason)| format!("{model} {record} {reason}"))
-            .collect();
-        if rows != found || pending != waiting {
-            let only = |a: &[String], b: &[String]| -> Vec<String> {
-                a.iter().filter(|line| !b.contains(line)).cloned().collect()
-            };
-            panic!(
-                "device {at}:\nrows missing: {:#?}\nrows too many: {:#?}\npending missing: {:#?}\npending too many: {:#?}",
-                only(&rows, &found),
-                only(&found, &rows),
-                waiting.difference(&pending).collect::<Vec<_>>(),
-                pending.difference(&waiting).collect::<Vec<_>>(),
-            );
-        }
-        let status = device.engine.status().await.expect("a status");
-        assert_eq!(status.digest, expected.digest, "the digest of device {at}");
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "device {at}: {:?}", verified.findings);
-    }
-
-    /// Whatever a device's vector covers is in its log.
-    async fn check_vector(&self, at: usize, log: &[Change]) {
-        let vector = self.hello_of(at).await.vector;
-        let ids: BTreeSet<Stamp> = log.iter().map(|change| change.id).collect();
-        for change in self.changes.values() {
-            let covered = vector.covers(change.device, change.id);
-            assert!(!covered || ids.contains(&change.id), "device {at} lacks {} and claims it", change.id);
-        }
-    }
-
-    /// Counts what became of records since the device was last looked at.
-    async fn learn(&mut self, at: usize, expected: Expected) {
-        let held = self.devices[at].engine.status().await.expect("a status").held;
-        let device = &mut self.devices[at];
-        let counts = &mut self.counts;
-        counts.released += u64::from(held < device.held);
-        device.held = held;
-        for (record, reason) in &expected.waiting {
-            match reason {
-                PendingReason::Hidden => counts.hidden += 1,
-                PendingReason::MissingParent => {
-                    counts.waited += 1;
-                    counts.taken_out += u64::from(device.shown.contains(record));
-                }
-                _ => counts.incomplete += 1,
-            }
-        }
-        for (record, reason) in &device.waiting {
-            if expected.rows.contains_key(record) {
-                match reason {
-                    PendingReason::Hidden => counts.hidden_released += 1,
-                    PendingReason::MissingParent => counts.child_released += 1,
-                    _ => {}
-                }
-            }
-        }
-        device.shown = expected.rows.into_keys().collect();
-        device.waiting = expected.waiting;
-    }
-
     /// Everybody syncs with everybody until nothing moves any more; then all are equal.
     async fn settle(&mut self) {
         self.note("settles");
@@ -482,21 +357,4 @@ async fn in_transaction(db: &DatabaseConnection, statements: &[String]) -> Resul
         txn.execute_unprepared(statement).await?;
     }
     txn.commit().await
-}
-
-/// Every row of every table, one line each, sorted.
-async fn dump(db: &DatabaseConnection) -> Vec<String> {
-    let mut lines = Vec::new();
-    for table in &TABLES {
-        let columns = table.keys.iter().chain(table.columns.iter().map(|(name, _)| name));
-        let quoted: Vec<String> = columns.map(|column| format!("quote({column})")).collect();
-        let statement =
-            format!("SELECT '{}: ' || {} FROM {}", table.table, quoted.join(" || ',' || "), table.table);
-        let statement = sea_orm::Statement::from_string(db.get_database_backend(), statement);
-        for row in db.query_all_raw(statement).await.expect("rows") {
-            lines.push(row.try_get_by_index(0).expect("a line"));
-        }
-    }
-    lines.sort_unstable();
-    lines
 }
