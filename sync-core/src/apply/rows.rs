@@ -232,17 +232,20 @@ async fn upsert(
     refused: &mut Vec<(Key, Wait)>,
 ) -> Result<(), ApplyError> {
     let statement = Upsert::new(binding);
-    let mut rows = Vec::with_capacity(records.len());
+    let mut keys = Vec::with_capacity(records.len());
+    let mut all = Vec::with_capacity(records.len() * statement.width);
     for record in records {
         let key = (binding.model, record.clone());
         let Some(working) = set.get(&key) else { continue };
         match statement.row(binding, record, working) {
-            Ok(values) => rows.push((key, values)),
+            Ok(values) => {
+                all.extend(values);
+                keys.push(key);
+            }
             Err(detail) => refused.push((key, Wait::new(PendingReason::Invalid, detail))),
         }
     }
     let width = statement.width;
-    let all: Vec<Value> = rows.iter().flat_map(|(_, values)| values.iter().cloned()).collect();
     write.db.execute_unprepared("SAVEPOINT sync_rows").await.map_err(StoreError::from)?;
     match sql::insert_rows(write.db, &statement.head, width, &statement.tail, all).await {
         Ok(()) => {
@@ -255,7 +258,10 @@ async fn upsert(
         Err(error) => return Err(error.into()),
     }
     // One of them is at fault: which one, a statement for each tells.
-    for (key, values) in rows {
+    for key in keys {
+        let Some(Ok(values)) = set.get(&key).map(|working| statement.row(binding, &key.1, working)) else {
+            continue;
+        };
         write.db.execute_unprepared("SAVEPOINT sync_row").await.map_err(StoreError::from)?;
         match sql::insert_rows(write.db, &statement.head, width, &statement.tail, values).await {
             Ok(()) => {}

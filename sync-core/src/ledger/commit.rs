@@ -8,7 +8,7 @@ use super::{Head, LedgerError, extend, origins::Origins};
 use crate::{
     change::{Change, ChangeKind},
     ids::{DeviceId, Name, RecordId, Seq, StateHash},
-    merge::{Conflict, Digest, StoredObject},
+    merge::{Conflict, Digest, StoredCell, StoredObject},
     stamp::Stamp,
     store::{NameKind, Write, sql},
     vector::Vector,
@@ -136,8 +136,17 @@ impl Commit {
                 models.insert(name.clone(), id);
             }
         }
-        for cell in self.objects.iter().flat_map(|object| &object.object.cells) {
-            write.names.intern(write.db, NameKind::Column, cell.column.as_bytes()).await?;
+        // Objects of one model mostly have the columns of the object before.
+        let mut before: &[StoredCell] = &[];
+        for ObjectWrite { object, .. } in &self.objects {
+            let same = before.len() == object.cells.len()
+                && before.iter().zip(&object.cells).all(|(a, b)| a.column == b.column);
+            if !same {
+                for cell in &object.cells {
+                    write.names.intern(write.db, NameKind::Column, cell.column.as_bytes()).await?;
+                }
+            }
+            before = &object.cells;
         }
         Ok(models)
     }

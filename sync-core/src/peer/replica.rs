@@ -41,7 +41,8 @@ pub struct Limits {
     /// How many changes of one group arrive at once on other replicas; a larger group arrives in parts. Default:
     /// 20,000.
     pub max_group: u32,
-    /// How many entries of a log go into one page. Default: 5,000.
+    /// How many entries of a log go into one page. Default: 20,000, as many as a group may have: a group in one page
+    /// need not be staged.
     pub page_entries: u32,
     /// About how many bytes of changes go into one page. Default: 4 MiB.
     pub page_bytes: u64,
@@ -65,7 +66,7 @@ impl Default for Limits {
             flush_group_ms: 2_000,
             flush_batch: 20_000,
             max_group: 20_000,
-            page_entries: 5_000,
+            page_entries: 20_000,
             page_bytes: 4 << 20,
             snapshot_above: 10_000,
             report_deletes: 10_000,

@@ -32,8 +32,8 @@ pub struct Plan {
 /// Rows per transaction in batches.
 pub const BATCH: usize = 1000;
 
-/// Changes per page when changes are exchanged.
-pub const PAGE: u32 = 5000;
+/// Changes per page when changes are exchanged: the engine's default.
+pub const PAGE: u32 = 20_000;
 
 impl Plan {
     /// A fresh file for `peer`.

@@ -56,7 +56,7 @@ pub fn run(plan: &Plan) -> Outcome<()> {
     let start = Start::now();
     keyed(&db, "DELETE FROM items WHERE id = ?", gone)?;
     meter.rate("delete_keyed", gone.len() as u64, start.took());
-    let read = &left[..left.len().min(4 * PAGE as usize)];
+    let read = &left[..left.len().min(PAGE as usize)];
     let start = Start::now();
     let mut statement = db.prepare("SELECT * FROM items WHERE id = ?")?;
     for id in read {

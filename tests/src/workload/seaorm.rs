@@ -45,7 +45,7 @@ pub async fn run(plan: &Plan) -> Outcome<()> {
     let start = Start::now();
     orm::delete_keyed(&db, gone).await?;
     meter.rate("delete_keyed", gone.len() as u64, start.took());
-    let read = &left[..left.len().min(4 * PAGE as usize)];
+    let read = &left[..left.len().min(PAGE as usize)];
     let start = Start::now();
     orm::point_read(&db, read).await?;
     meter.rate("point_read", read.len() as u64, start.took());

@@ -154,7 +154,7 @@ async fn writes(plan: &Plan, meter: &Meter, a: &Side, keys: &[Uuid]) -> Outcome<
     orm::delete_keyed(&a.db, gone).await?;
     a.engine.flush().await?;
     meter.rate("delete_keyed", gone.len() as u64, start.took());
-    let read = &left[..left.len().min(4 * PAGE as usize)];
+    let read = &left[..left.len().min(PAGE as usize)];
     let start = Start::now();
     orm::point_read(&a.db, read).await?;
     meter.rate("point_read", read.len() as u64, start.took());
