@@ -13,7 +13,6 @@ pub(crate) struct Counts {
     pub(crate) waited: u64,
     pub(crate) child_released: u64,
     pub(crate) taken_out: u64,
-    pub(crate) incomplete: u64,
     pub(crate) user_merges: u64,
     pub(crate) duplicates: u64,
     pub(crate) held: u64,
@@ -48,7 +47,7 @@ impl Counts {
         }
     }
 
-    pub(crate) fn all(&self) -> [(&'static str, u64); 13] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 12] {
         [
             ("delete against update", self.delete_against_update),
             ("creation against delete", self.creation_against_delete),
@@ -57,7 +56,6 @@ impl Counts {
             ("waited for its parent", self.waited),
             ("waited and released", self.child_released),
             ("taken out with its parent", self.taken_out),
-            ("incomplete", self.incomplete),
             ("merged by the user's function", self.user_merges),
             ("duplicate", self.duplicates),
             ("held", self.held),
@@ -66,7 +64,7 @@ impl Counts {
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut u64; 13] {
+    fn all_mut(&mut self) -> [&mut u64; 12] {
         [
             &mut self.delete_against_update,
             &mut self.creation_against_delete,
@@ -75,7 +73,6 @@ impl Counts {
             &mut self.waited,
             &mut self.child_released,
             &mut self.taken_out,
-            &mut self.incomplete,
             &mut self.user_merges,
             &mut self.duplicates,
             &mut self.held,
