@@ -69,7 +69,7 @@ pub(crate) async fn run_and_kill(folder: &Path, library: LibraryId, seed: u64, t
             () = &mut deadline, if !killed && !due => {
                 assert!(begun, "the writer writes nothing");
                 assert!(child.try_wait().expect("a child").is_none(), "the writer ended by itself");
-                due = seed % 4 != 0;
+                due = !seed.is_multiple_of(4);
                 if !due {
                     child.start_kill().expect("a kill");
                     killed = true;
