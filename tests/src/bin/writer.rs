@@ -49,7 +49,7 @@ async fn main() {
         devices.push(Arc::new(Device::open(path, library, |builder| builder.limits(limits())).await));
     }
     // Most seeds write calmly: most of the time something is committed and nothing is being logged.
-    let calm = u64::from(seed % 4 != 0) * 60;
+    let calm = u64::from(!seed.is_multiple_of(4)) * 60;
     let rounds = rounds(devices[0].clone(), devices[1].clone(), Dice::new(seed ^ 2), 15 + 4 * calm);
     let writers = (0..2)
         .map(|number| write(number, devices[number].clone(), Dice::new(seed ^ number as u64), 6 + calm));
