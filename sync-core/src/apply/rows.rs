@@ -84,11 +84,16 @@ fn check(binding: &Binding, index: usize, value: &SyncValue) -> Result<(), Value
     binding.adapter.check(index, value)?;
     let column = &binding.spec().columns[index];
     let there = binding.table.column(&column.name);
-    let stored = as_stored(BACKEND, column.kind, value);
-    if matches!(stored, SyncValue::Null) && there.is_some_and(|there| there.not_null) {
+    let not_null = there.is_some_and(|there| there.not_null);
+    if not_null && (value.is_null() || is_lost(column.kind, value)) {
         return Err(ValueError::Null);
     }
-    to_database(column.kind, value).map(drop)
+    Ok(())
+}
+
+/// True if the database keeps `NULL` in place of the value.
+fn is_lost(kind: ColumnKind, value: &SyncValue) -> bool {
+    !is_exact(kind) && as_stored(BACKEND, kind, value).is_null()
 }
 
 /// True if a new row must be given a value for the column.

@@ -67,7 +67,9 @@ pub(crate) fn values_of(
                     key_parts.get_or_insert_with(|| decode_key(record.as_bytes()).unwrap_or_default());
                 return parts.get(position).cloned();
             }
-            let value = object.cell(&spec.columns[index].wire).map(|cell| cell.value.clone());
+            let value = object
+                .cell_near(&spec.columns[index].wire, binding.places[index])
+                .map(|cell| cell.value.clone());
             value.filter(|value| !matches!(value, SyncValue::Null))
         })
         .collect()

@@ -77,7 +77,8 @@ impl Working {
     /// The value that the object has for the column with this index of the spec; `None` if it has no cell.
     pub(crate) fn value(&self, column: usize) -> Option<&SyncValue> {
         let binding = self.binding.as_ref()?;
-        self.object.cell(&binding.spec().columns[column].wire).map(|cell| &cell.value)
+        let wire = &binding.spec().columns[column].wire;
+        self.object.cell_near(wire, binding.places[column]).map(|cell| &cell.value)
     }
 }
 
@@ -115,6 +116,7 @@ impl WorkingSet {
             }
             None => HashMap::new(),
         };
+        self.records.reserve(records.len());
         for record in records {
             let loaded = objects.remove(&record);
             let row = table_rows.remove(&record);

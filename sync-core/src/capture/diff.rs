@@ -45,7 +45,7 @@ fn edit(binding: &Binding, hashes: &[ValueHash], row: &[SyncValue], object: &Sto
     let spec = binding.spec();
     let touched = |index: &usize| {
         let wire = spec.columns[*index].wire.as_str();
-        match object.cell(wire) {
+        match object.cell_near(wire, binding.places[*index]) {
             Some(cell) if object.shown => cell.row_hash() != hashes[*index],
             // The row appeared where none was shown: it says what it says.
             Some(cell) => cell.hash != hashes[*index],

@@ -183,7 +183,8 @@ fn entry_row(
         i64::from(entry.more).into(),
         i64::from(ahead).into(),
         entry.id.as_bytes().to_vec().into(),
-        entry.previous.map(|previous| previous.as_bytes().to_vec()).into(),
+        // Looked for only while there is a gap before the entry; the change has it in any case.
+        entry.previous.filter(|_| ahead).map(|previous| previous.as_bytes().to_vec()).into(),
         entry.record.as_bytes().to_vec().into(),
         entry.bytes.into(),
         chain.map(|chain| chain.0.to_vec()).into(),

@@ -46,7 +46,12 @@ impl Object {
 
     /// What is known of `column`.
     pub fn cell(&self, column: &str) -> Option<&ObjectCell> {
-        self.position(column, 0).ok().map(|at| &self.cells[at])
+        self.cell_near(column, 0)
+    }
+
+    /// As [`cell`](Self::cell), for a caller who knows where the column mostly is.
+    pub fn cell_near(&self, column: &str, hint: usize) -> Option<&ObjectCell> {
+        self.position(column, hint).ok().map(|at| &self.cells[at])
     }
 
     /// The whole object as one change: a row of the state feed. Joining it teaches all that is known here.

@@ -130,6 +130,14 @@ impl StoredObject {
 
     /// What is stored of `column`.
     pub fn cell(&self, column: &str) -> Option<&StoredCell> {
+        self.cell_near(column, 0)
+    }
+
+    /// As [`cell`](Self::cell), for a caller who knows where the column mostly is.
+    pub fn cell_near(&self, column: &str, hint: usize) -> Option<&StoredCell> {
+        if let Some(cell) = self.cells.get(hint).filter(|cell| cell.column == column) {
+            return Some(cell);
+        }
         let at = self.cells.binary_search_by(|cell| cell.column.as_str().cmp(column)).ok()?;
         Some(&self.cells[at])
     }

@@ -85,6 +85,10 @@ pub(crate) struct Binding {
     pub(crate) model: i64,
     /// Per column of the spec: true if its cells travel.
     pub(crate) travels: Vec<bool>,
+    /// The columns that travel, by index, in the order of an object's cells: by wire name.
+    by_wire: Vec<usize>,
+    /// Per column of the spec: its place in `by_wire`, which is its cell's place in an object that has them all.
+    pub(crate) places: Vec<usize>,
     /// Per column of the spec: what a row holds that was there before the column was.
     pub(crate) defaults: Vec<SyncValue>,
     /// The columns of the spec as a select list on alias `t`.
@@ -115,7 +119,9 @@ impl Binding {
 
     /// The index of the travelling column with this wire name.
     pub(crate) fn column_of(&self, wire: &str) -> Option<usize> {
-        self.spec().columns.iter().position(|column| column.wire == wire).filter(|index| self.travels[*index])
+        let columns = &self.spec().columns;
+        let at = self.by_wire.binary_search_by(|index| columns[*index].wire.as_str().cmp(wire)).ok()?;
+        Some(self.by_wire[at])
     }
 
     /// The indexes of the columns whose cells travel.
@@ -201,8 +207,12 @@ impl Bindings {
                     .map_err(store)?;
             }
             let defaults = defaults(write, spec, table).await.map_err(store)?;
+            let travels: Vec<bool> = spec.columns.iter().map(|column| travels(column, table)).collect();
+            let by_wire = by_wire(spec, &travels);
             bindings.push(Binding {
-                travels: spec.columns.iter().map(|column| travels(column, table)).collect(),
+                places: places(spec, &by_wire),
+                by_wire,
+                travels,
                 defaults,
                 select: select(spec),
                 table: table.clone(),
@@ -244,6 +254,18 @@ impl Bindings {
 
 fn travels(column: &ColumnSpec, table: &Table) -> bool {
     column.role == Role::Synced && table.column(&column.name).is_some_and(|column| !column.generated)
+}
+
+fn by_wire(spec: &ModelSpec, travels: &[bool]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..travels.len()).filter(|index| travels[*index]).collect();
+    order.sort_unstable_by(|a, b| spec.columns[*a].wire.cmp(&spec.columns[*b].wire));
+    order
+}
+
+fn places(spec: &ModelSpec, by_wire: &[usize]) -> Vec<usize> {
+    let mut places = vec![0; spec.columns.len()];
+    by_wire.iter().enumerate().for_each(|(place, index)| places[*index] = place);
+    places
 }
 
 fn select(spec: &ModelSpec) -> String {

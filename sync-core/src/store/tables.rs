@@ -65,7 +65,7 @@ fn install_statements() -> &'static [&'static str] {
         "CREATE TABLE IF NOT EXISTS sync_dirty (id INTEGER PRIMARY KEY, model INTEGER, at INTEGER, record, record_2, \
          record_3, record_4)",
         // The log. `data` is the change as its author encoded it; the columns beside it are what is looked for.
-        // ahead = 1: merged beyond a gap in its author's chain. `chain` stands on the last entry of a commit.
+        // ahead = 1: merged beyond a gap in its author's chain, which ends at `previous`. `chain` stands on the last entry of a commit.
         "CREATE TABLE IF NOT EXISTS sync_log (seq INTEGER PRIMARY KEY, library INTEGER NOT NULL, device INTEGER NOT NULL, \
          model INTEGER NOT NULL, kind INTEGER NOT NULL, more INTEGER NOT NULL, ahead INTEGER NOT NULL, \
          change_id BLOB NOT NULL UNIQUE, previous BLOB, record BLOB NOT NULL, data BLOB, digest BLOB, \
