@@ -75,21 +75,22 @@ impl SyncEngine {
         self.running()?;
         let replica = self.inner.replica.clone();
         replica.flush().await?;
-        self.inner
+        let (found, before) = self
+            .inner
             .replica
             .store
             .write(move |write| {
                 Box::pin(async move {
-                    let bindings = replica.models.refresh(write).await?;
-                    let mut head = Head::load(write.db, &write.names).await?;
-                    replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let (bindings, head, before) = replica.begin(write, Batch::All).await?;
                     let mut found = Verification::default();
                     check_chain(write, &head, &mut found).await?;
                     check_objects(write, &bindings, &head, &mut found).await?;
-                    Ok::<_, SyncError>(found)
+                    Ok::<_, SyncError>((found, before))
                 })
             })
-            .await
+            .await?;
+        before.report(&self.inner.replica);
+        Ok(found)
     }
 }
 

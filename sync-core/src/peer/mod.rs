@@ -4,6 +4,7 @@
 
 mod error;
 mod judge;
+mod limits;
 mod message;
 mod positions;
 mod replica;
@@ -21,12 +22,12 @@ pub use message::{
     PushRequest, PushResponse, Refused,
 };
 
-pub use replica::Limits;
+pub use limits::Limits;
 pub use round::SyncReport;
 pub use sync_error::SyncError;
 
 pub(crate) use positions::load as position_with;
-pub(crate) use replica::{Replica, Report};
+pub(crate) use replica::{Before, Replica, Report};
 pub(crate) use round::sync_with;
 pub(crate) use serve::Served;
 

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{SyncError, positions};
+use super::{Limits, SyncError, positions};
 use crate::{
     apply::{self, Applied, Hold, Incoming, Origin},
     capture::{self, Batch, Flushed, LocalChange, Models},
@@ -22,59 +22,6 @@ use crate::{
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
-
-/// What a replica allows; see the limits in the documentation.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Limits {
-    /// How far a foreign stamp may be ahead of this machine's clock, in milliseconds. A change beyond is held until
-    /// the clock has caught up. Default: 60,000.
-    pub max_drift_ms: u64,
-    /// How long one batch of a flush may hold the write lock, in milliseconds; a guide, not a promise. Default: 50.
-    pub flush_lock_ms: u64,
-    /// After this many milliseconds, or [`max_group`](Self::max_group) changes, an open group is ended by one batch
-    /// that takes all that is dirty. Default: 2,000.
-    pub flush_group_ms: u64,
-    /// How many notes one batch of a flush takes at most. How many it takes is found out by what batches cost.
-    /// Default: 20,000.
-    pub flush_batch: u32,
-    /// How many changes of one group arrive at once on other replicas; a larger group arrives in parts. Default:
-    /// 20,000.
-    pub max_group: u32,
-    /// How many entries of a log go into one page. Default: 20,000, as many as a group may have: a group in one page
-    /// need not be staged.
-    pub page_entries: u32,
-    /// About how many bytes of changes go into one page. Default: 4 MiB.
-    pub page_bytes: u64,
-    /// A replica that meets a peer for the first time reads the peer's state feed instead of its log if the log is
-    /// longer than this many entries and ten times its own. Default: 10,000.
-    pub snapshot_above: u64,
-    /// A group that deletes more records than this is reported: it may be a migration that rebuilt a table. Default:
-    /// 10,000.
-    pub report_deletes: u64,
-    /// How many events wait for a slow reader before it misses some. Default: 1,024.
-    pub event_buffer: usize,
-    /// How many hints of the hooks wait for the flusher. Default: 1,024.
-    pub hook_queue: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_drift_ms: 60_000,
-            flush_lock_ms: 50,
-            flush_group_ms: 2_000,
-            flush_batch: 20_000,
-            max_group: 20_000,
-            page_entries: 20_000,
-            page_bytes: 4 << 20,
-            snapshot_above: 10_000,
-            report_deletes: 10_000,
-            event_buffer: 1_024,
-            hook_queue: 1_024,
-        }
-    }
-}
 
 /// What a transaction did, told after its commit.
 #[derive(Clone, Debug)]
@@ -96,6 +43,39 @@ pub(crate) struct FlushReport {
     pub(crate) batches: u64,
     /// The end of the log.
     pub(crate) to: Seq,
+}
+
+/// What was dirty when a write began: logged in its transaction, told after its commit.
+#[derive(Debug)]
+#[must_use = "listeners are to hear of it once it is committed"]
+pub(crate) struct Before {
+    flushed: Flushed,
+    settled: Applied,
+    to: Seq,
+}
+
+impl Before {
+    /// Tells those who listen. Call it after the commit, before telling what the write itself did.
+    pub(crate) fn report(self, replica: &Replica) {
+        if self.flushed.deletes > replica.limits.report_deletes {
+            let deletes = self.flushed.deletes;
+            tracing::warn!(deletes, "one group deletes many records: was a table rebuilt?");
+            replica.report(Report::ManyDeletes(deletes));
+        }
+        if !self.flushed.changes.is_empty() {
+            replica.report(Report::Local { changes: self.flushed.changes.into(), to: self.to });
+        }
+        replica.report_applied(self.settled);
+    }
+}
+
+/// What one batch of a flush did.
+#[derive(Clone, Copy, Debug)]
+struct BatchDone {
+    changes: u64,
+    /// True if more is dirty.
+    left: bool,
+    to: Seq,
 }
 
 /// See the [module](self).
@@ -176,14 +156,11 @@ impl Replica {
     pub(crate) async fn force(self: &Arc<Self>, model: &str, record: RecordId) -> Result<(), SyncError> {
         let replica = self.clone();
         let model = model.to_owned();
-        let (flushed, settled, forced, to) = self
+        let (before, forced, to) = self
             .store
             .write(move |write| {
                 Box::pin(async move {
-                    let bindings = replica.models.refresh(write).await?;
-                    let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) =
-                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let (bindings, mut head, before) = replica.begin(write, Batch::All).await?;
                     let binding = bindings.by_name(&model).ok_or_else(|| {
                         SyncError::UnknownRecord(format!("model {model} has no table here"))
                     })?;
@@ -191,12 +168,11 @@ impl Replica {
                     let forced = capture::log_whole(write, binding, &mut head, runtime, &record).await?;
                     let forced = forced
                         .ok_or_else(|| SyncError::UnknownRecord(format!("{model} {record} has no row")))?;
-                    Ok::<_, SyncError>((flushed, settled, forced, head.seq))
+                    Ok::<_, SyncError>((before, forced, head.seq))
                 })
             })
             .await?;
-        self.report_local(&flushed, to);
-        self.report_applied(settled);
+        before.report(self);
         self.report(Report::Local { changes: vec![forced].into(), to });
         Ok(())
     }
@@ -210,14 +186,14 @@ impl Replica {
             let size = self.batch.load(Ordering::Relaxed);
             let batch = if over { Batch::All } else { Batch::Notes(size) };
             let batch_began = Instant::now();
-            let (flushed, to) = self.flush_batch(batch).await?;
-            if matches!(batch, Batch::Notes(_)) && flushed.left {
+            let done = self.flush_batch(batch).await?;
+            if matches!(batch, Batch::Notes(_)) && done.left {
                 self.tune(size, batch_began.elapsed());
             }
-            report.changes += flushed.changes.len() as u64;
+            report.changes += done.changes;
             report.batches += 1;
-            report.to = to;
-            if !flushed.left {
+            report.to = done.to;
+            if !done.left {
                 return Ok(());
             }
             tokio::task::yield_now().await;
@@ -237,49 +213,43 @@ impl Replica {
         self.batch.store(next.max(SMALLEST_BATCH).min(most), Ordering::Relaxed);
     }
 
-    async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<(Flushed, Seq), SyncError> {
+    async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<BatchDone, SyncError> {
         let replica = self.clone();
         let stage = Stage::Flush;
-        let (flushed, settled, to) = self
+        let before = self
             .store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
-                    let bindings = replica.models.refresh(write).await?;
-                    let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) = replica.flush_within(write, &bindings, &mut head, batch).await?;
-                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                    let (_, _, before) = replica.begin(write, batch).await?;
+                    Ok::<_, SyncError>(before)
                 })
             })
             .await
             .inspect(|_| stage.committed())
             .inspect_err(|_| stage.failed())?;
-        self.report_local(&flushed, to);
-        self.report_applied(settled);
-        Ok((flushed, to))
+        let done = BatchDone {
+            changes: before.flushed.changes.len() as u64,
+            left: before.flushed.left,
+            to: before.to,
+        };
+        before.report(self);
+        Ok(done)
     }
 
-    /// Flushes inside a transaction; everything that is dirty unless `batch` says less.
-    pub(crate) async fn flush_within(
+    /// Begins a write: the tables as they are now, where the library stands, and everything dirty (or one batch of
+    /// it) logged in the same transaction.
+    pub(crate) async fn begin(
         &self,
         write: &mut Write<'_>,
-        bindings: &Bindings,
-        head: &mut Head,
         batch: Batch,
-    ) -> Result<(Flushed, Applied), SyncError> {
-        let flushed = capture::flush_batch(write, bindings, head, self.runtime(), batch).await?;
-        let settled = apply::settle(write, bindings, head, &flushed.changes, self.now_ms()).await?;
-        Ok((flushed, settled))
-    }
-
-    pub(crate) fn report_local(&self, flushed: &Flushed, to: Seq) {
-        if flushed.deletes > self.limits.report_deletes {
-            tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
-            self.report(Report::ManyDeletes(flushed.deletes));
-        }
-        if !flushed.changes.is_empty() {
-            self.report(Report::Local { changes: flushed.changes.clone().into(), to });
-        }
+    ) -> Result<(Arc<Bindings>, Head, Before), SyncError> {
+        let bindings = self.models.refresh(write).await?;
+        let mut head = Head::load(write.db, &write.names).await?;
+        let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
+        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, self.now_ms()).await?;
+        let to = head.seq;
+        Ok((bindings, head, Before { flushed, settled, to }))
     }
 
     pub(crate) fn report_applied(&self, applied: Applied) {
@@ -304,15 +274,12 @@ impl Replica {
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
-        let (received, flushed, settled, applied, to) = self
+        let (received, before, applied) = self
             .store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
-                    let bindings = replica.models.refresh(write).await?;
-                    let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) =
-                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let (bindings, mut head, before) = replica.begin(write, Batch::All).await?;
                     let mut received = Received::default();
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
@@ -325,14 +292,13 @@ impl Replica {
                     if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
-                    Ok::<_, SyncError>((received, flushed, settled, applied, head.seq))
+                    Ok::<_, SyncError>((received, before, applied))
                 })
             })
             .await
             .inspect(|_| stage.committed())
             .inspect_err(|_| stage.failed())?;
-        self.report_local(&flushed, to);
-        self.report_applied(settled);
+        before.report(self);
         self.report_applied(applied);
         if received.held > 0 {
             self.report(Report::Held { changes: received.held, ahead_ms: received.ahead_ms });

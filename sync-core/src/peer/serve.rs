@@ -155,13 +155,11 @@ impl Replica {
         }
         // Somebody writes all the time: under the write lock nobody does.
         let replica = self.clone();
-        let (head, page) = self
+        let (head, page, before) = self
             .store
             .write(move |write| {
                 Box::pin(async move {
-                    let bindings = replica.models.refresh(write).await?;
-                    let mut head = Head::load(write.db, &write.names).await?;
-                    replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    let (bindings, head, before) = replica.begin(write, Batch::All).await?;
                     let page = ledger::feed_page(
                         write.db,
                         &write.names,
@@ -172,10 +170,11 @@ impl Replica {
                         max_bytes,
                     )
                     .await?;
-                    Ok::<_, SyncError>((head, page))
+                    Ok::<_, SyncError>((head, page, before))
                 })
             })
             .await?;
+        before.report(self);
         if page.dirty {
             return Err(SyncError::Ledger(
                 "a row is not what its object says, and no guard noted it: run `reconcile`".into(),
