@@ -45,6 +45,7 @@ pub use engine::{
     Pending, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
+pub use merge::ConflictReason;
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MAX_ID, MergeError, ModelError, ModelOf, ModelSpec,
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
