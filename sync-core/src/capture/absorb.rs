@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::{
     CaptureError,
     diff::Difference,
-    flusher::{Draft, Flushed, drafts},
+    flusher::{Draft, drafts},
     notes,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) async fn absorb(
     let Some(span) = notes::span(write.db, bindings, None).await? else { return Ok(absorbed) };
     let mut commit = Commit::default();
     let mut to_log = Vec::new();
-    for draft in drafts(write, bindings, head, span, &mut Flushed::default()).await? {
+    for draft in drafts(write, bindings, head, span).await? {
         let Draft { binding, noted, hashes, object, difference, .. } = draft;
         if scope == AbsorbScope::TriggersToAbsorb && binding.spec().triggers == TriggerPolicy::Log {
             to_log.push((binding.model, noted.record));

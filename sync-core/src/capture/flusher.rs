@@ -24,7 +24,8 @@ use crate::{
 pub(crate) enum Batch {
     /// At most this many notes; the group stays open if there are more.
     Notes(u32),
-    /// Everything that is dirty, whatever the lock costs: this ends the group.
+    /// Everything that is dirty, whatever the lock costs: this ends the group. It is taken in slices, all in one
+    /// transaction, so that memory holds no more rows than one of them has.
     All,
 }
 
@@ -47,9 +48,10 @@ pub(crate) struct Flushed {
     pub(crate) left: bool,
     /// How many changes were deletes.
     pub(crate) deletes: u64,
-    /// Records that could not be read.
-    pub(crate) unreadable: u64,
 }
+
+/// How many notes a slice of [`Batch::All`] takes.
+const SLICE: u32 = 20_000;
 
 /// Takes a batch of notes and logs what they are about.
 pub(crate) async fn flush_batch(
@@ -60,13 +62,30 @@ pub(crate) async fn flush_batch(
     batch: Batch,
 ) -> Result<Flushed, CaptureError> {
     let most = match batch {
-        Batch::Notes(most) => Some(most),
-        Batch::All => None,
+        Batch::Notes(most) => return flush_slice(write, bindings, head, runtime, most).await,
+        Batch::All => SLICE,
     };
-    let span = notes::span(write.db, bindings, most).await?;
+    let mut flushed = flush_slice(write, bindings, head, runtime, most).await?;
+    while flushed.left {
+        let more = flush_slice(write, bindings, head, runtime, most).await?;
+        flushed.changes.extend(more.changes);
+        flushed.left = more.left;
+        flushed.deletes += more.deletes;
+    }
+    Ok(flushed)
+}
+
+async fn flush_slice(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    runtime: &Runtime,
+    most: u32,
+) -> Result<Flushed, CaptureError> {
+    let span = notes::span(write.db, bindings, Some(most)).await?;
     let mut flushed = Flushed { left: span.is_some_and(|span| span.left), ..Flushed::default() };
     let drafts = match span {
-        Some(span) => drafts(write, bindings, head, span, &mut flushed).await?,
+        Some(span) => drafts(write, bindings, head, span).await?,
         None => Vec::new(),
     };
     if drafts.is_empty() && (flushed.left || head.open_txn.is_none()) {
@@ -112,7 +131,6 @@ pub(super) async fn drafts<'a>(
     bindings: &'a Bindings,
     head: &Head,
     span: Span,
-    flushed: &mut Flushed,
 ) -> Result<Vec<Draft<'a>>, CaptureError> {
     let mut drafts = Vec::new();
     for binding in bindings.iter() {
@@ -127,7 +145,6 @@ pub(super) async fn drafts<'a>(
             let row = match noted.row.take() {
                 Some(Ok(row)) => Some(row),
                 Some(Err(error)) => {
-                    flushed.unreadable += 1;
                     mark_unreadable(write, head, binding, &noted.record, &error.to_string()).await?;
                     continue;
                 }
