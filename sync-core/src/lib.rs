@@ -41,8 +41,8 @@ mod vector;
 pub use apply::PendingReason;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
 pub use engine::{
-    ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, PeerStatus,
-    Pending, RecordChange, Status, SyncEngine, Verification,
+    ActiveOf, Changed, Changes, ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState,
+    HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
 pub use merge::ConflictReason;

@@ -44,7 +44,7 @@ pub(crate) enum Origin {
     },
 }
 
-/// A record that another device changed.
+/// A record that another device changed, or whose row came or went because of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteChange {
     pub(crate) model: Name,
@@ -253,6 +253,7 @@ async fn bring_in_line(
         write.db.execute_unprepared("RELEASE sync_apply").await.map_err(StoreError::from)?;
         refusals.extend(refused);
     }
+    list_moved(set, applied);
     let images = take_notes(write, bindings, set, noted).await?;
     list_pending(write, head, set, applied, now_ms).await?;
     let keys = set.keys(|working| {
@@ -292,6 +293,16 @@ async fn decide(
     unique::decide(write, bindings, head, set).await?;
     rows::judge(set);
     foreign::decide(write, bindings, head, set).await
+}
+
+/// Adds the records whose rows came or went although nobody wrote them: a unique key or a parent decided so.
+fn list_moved(set: &WorkingSet, applied: &mut Applied) {
+    for (key, working) in &set.records {
+        if working.show != working.was_shown() && !working.changed && working.is_alive() {
+            let kind = if working.show { ChangeKind::Edit } else { ChangeKind::Delete };
+            applied.changes.push(RemoteChange { model: working.model.clone(), record: key.1.clone(), kind });
+        }
+    }
 }
 
 async fn last_note(write: &Write<'_>) -> Result<i64, StoreError> {

@@ -6,9 +6,11 @@ use std::{
 };
 
 use futures_util::stream::Stream;
+use sea_orm::EntityTrait;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
+use super::keys::ActiveOf;
 use crate::{
     apply::PendingReason,
     change::ChangeKind,
@@ -31,9 +33,13 @@ pub struct RecordChange {
 }
 
 impl RecordChange {
-    /// True if the record is one of this entity, named by its `ActiveModel`.
-    pub fn is<A: Syncable>(&self) -> bool {
-        self.model == A::SYNC_ID
+    /// True if the record is one of this entity.
+    pub fn is<E>(&self) -> bool
+    where
+        E: EntityTrait,
+        ActiveOf<E>: Syncable,
+    {
+        self.model == <ActiveOf<E>>::SYNC_ID
     }
 }
 

@@ -4,24 +4,24 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, EntityTrait, ModelTrait};
 use tokio::sync::watch;
 
 use super::{
     builder::{Background, EngineBuilder},
     events::Events,
     follow::Follow,
+    keys::{self, ActiveOf},
     tasks,
 };
 use crate::{
     capture,
-    ids::{DeviceId, LibraryId, RecordId, Seq},
+    ids::{DeviceId, LibraryId, Seq},
     model::Syncable,
     peer::{
         Hello, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest,
         PushResponse, Replica, Served, SyncError, SyncReport, sync_with,
     },
-    value::{SyncValue, encode_key, from_database},
 };
 
 /// A running sync engine on one database. Cloning gives another handle to the same engine; when the last one is
@@ -146,12 +146,15 @@ impl SyncEngine {
     ///
     /// # Errors
     /// [`SyncError::UnknownRecord`] if the model does not sync or has no row with this key.
-    pub async fn force_record<A>(&self, model: &crate::model::ModelOf<A>) -> Result<(), SyncError>
+    pub async fn force_record<M>(&self, model: &M) -> Result<(), SyncError>
     where
-        A: Syncable,
+        M: ModelTrait,
+        M::Entity: EntityTrait<Model = M>,
+        ActiveOf<M::Entity>: Syncable,
     {
         self.running()?;
-        self.inner.replica.force(A::SYNC_ID, record_of_model::<A>(model)?).await
+        let record = keys::record_of_model::<M::Entity>(model)?;
+        self.inner.replica.force(<ActiveOf<M::Entity>>::SYNC_ID, record).await
     }
 
     /// Logs what is committed, stops the background work and closes the engine's connections. Dropping the engine
@@ -194,23 +197,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.stop.send_replace(true);
     }
-}
-
-/// The record of a model.
-pub(super) fn record_of_model<A: Syncable>(model: &crate::model::ModelOf<A>) -> Result<RecordId, SyncError> {
-    crate::model::record_of::<A>(model)
-        .ok_or_else(|| SyncError::UnknownRecord(format!("a {} without a key", A::SYNC_ID)))
-}
-
-/// The record with this primary key.
-pub(super) fn record_of_key(
-    model: &str,
-    key: impl IntoIterator<Item = sea_orm::Value>,
-) -> Result<RecordId, SyncError> {
-    let parts: Option<Vec<SyncValue>> = key.into_iter().map(|value| from_database(&value)).collect();
-    parts
-        .map(|parts| encode_key(&parts))
-        .ok_or_else(|| SyncError::UnknownRecord(format!("a {model} with a key of a type that cannot sync")))
 }
 
 #[async_trait]

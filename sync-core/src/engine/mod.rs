@@ -9,14 +9,18 @@
 //! * `tasks` the flusher
 //! * `follow` keeping up with a peer
 //! * `events` what happened, as a stream
+//! * `changed` what changed of one entity, for user interfaces
+//! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
 //! * `records` history, conflicts, pending
 //! * `verify` whether ledger and rows are what they should be
 
 mod builder;
+mod changed;
 mod events;
 mod follow;
 mod handle;
+mod keys;
 mod records;
 mod status;
 mod tasks;
@@ -24,9 +28,11 @@ mod transaction;
 mod verify;
 
 pub use builder::EngineBuilder;
+pub use changed::{Changed, Changes};
 pub use events::{Event, Events, RecordChange};
 pub use follow::{Follow, FollowState};
 pub use handle::SyncEngine;
+pub use keys::{ActiveOf, KeyOf};
 pub use records::{ConflictRecord, HistoryEntry, Pending};
 pub use status::{PeerStatus, Status};
 pub use verify::{Finding, Verification};

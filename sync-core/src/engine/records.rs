@@ -1,8 +1,11 @@
 //! What happened to a record, what was lost in conflicts, what waits.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, PrimaryKeyTrait};
+use sea_orm::{EntityTrait, sea_query::IntoValueTuple};
 
-use super::handle::{SyncEngine, record_of_key};
+use super::{
+    handle::SyncEngine,
+    keys::{self, ActiveOf, KeyOf},
+};
 use crate::{
     apply::{self, PendingReason},
     change::{Change, ChangeKind},
@@ -79,16 +82,14 @@ impl SyncEngine {
     ///
     /// # Errors
     /// [`SyncError::Store`] if the database refuses; [`SyncError::UnknownRecord`] if the key cannot be one.
-    pub async fn history<A: Syncable>(
-        &self,
-        key: <<<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType,
-    ) -> Result<Vec<HistoryEntry>, SyncError>
+    pub async fn history<E>(&self, key: KeyOf<E>) -> Result<Vec<HistoryEntry>, SyncError>
     where
-        <<<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType:
-            sea_orm::sea_query::IntoValueTuple,
+        E: EntityTrait,
+        ActiveOf<E>: Syncable,
     {
-        let record = record_of_key(A::SYNC_ID, sea_orm::sea_query::IntoValueTuple::into_value_tuple(key))?;
-        self.history_of(A::SYNC_ID, &record).await
+        let model = <ActiveOf<E>>::SYNC_ID;
+        let record = keys::record_of_key(model, key.into_value_tuple())?;
+        self.history_of(model, &record).await
     }
 
     /// Every change of a record that the log still holds, oldest first; the record as events name it.

@@ -48,6 +48,12 @@ pub struct PeerStatus {
     pub unsent: u64,
     /// The time of the oldest of them, in milliseconds since the Unix epoch.
     pub oldest_unsent_ms: Option<u64>,
+    /// How far the peer's clock was ahead of this one's in the last round since the engine started, in milliseconds;
+    /// negative if behind.
+    pub clock_offset_ms: Option<i64>,
+    /// What the last round said if it failed after the peer had answered `hello`. Why a peer cannot be reached at all,
+    /// [`Follow::status`](crate::Follow::status) says.
+    pub last_error: Option<String>,
 }
 
 impl SyncEngine {
@@ -88,6 +94,7 @@ impl SyncEngine {
                 Some(row) => (sql::column::<i64>(&row, 0)?, sql::column::<Option<Vec<u8>>>(&row, 1)?),
                 None => (0, None),
             };
+            let last_round = replica.last_round(device);
             let oldest = oldest.map(|bytes| sql::bytes(&bytes, "a stamp")).transpose()?;
             peers.push(PeerStatus {
                 device,
@@ -95,6 +102,8 @@ impl SyncEngine {
                 sent: position.sent,
                 unsent: u64::try_from(unsent).unwrap_or(0),
                 oldest_unsent_ms: oldest.and_then(Stamp::from_bytes).map(|stamp| stamp.ms()),
+                clock_offset_ms: last_round.as_ref().map(|round| round.clock_offset_ms),
+                last_error: last_round.and_then(|round| round.error),
             });
         }
         Ok(Status {

@@ -4,8 +4,9 @@
 //! commit, never before.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -88,6 +89,16 @@ pub(crate) struct Replica {
     reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
     batch: AtomicU32,
+    /// How the last round with each peer ended.
+    rounds: Mutex<HashMap<DeviceId, LastRound>>,
+}
+
+/// How a round ended.
+#[derive(Clone, Debug)]
+pub(crate) struct LastRound {
+    /// How far the peer's clock was ahead of this one's.
+    pub(crate) clock_offset_ms: i64,
+    pub(crate) error: Option<String>,
 }
 
 const FIRST_BATCH: u32 = 2_000;
@@ -104,6 +115,7 @@ impl Replica {
             identity: RwLock::new(identity),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
+            rounds: Mutex::default(),
         }
     }
 
@@ -117,6 +129,15 @@ impl Replica {
 
     pub(crate) fn now_ms(&self) -> u64 {
         self.runtime().time.now_ms()
+    }
+
+    /// How the last round with a peer ended, if there was one since the start.
+    pub(crate) fn last_round(&self, peer: DeviceId) -> Option<LastRound> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned()
+    }
+
+    pub(super) fn note_round(&self, peer: DeviceId, round: LastRound) {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, round);
     }
 
     /// Listens to what is done from now on.

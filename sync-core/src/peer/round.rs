@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 use super::{
     Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
     positions::{self, Position},
-    replica::{Received, Replica},
+    replica::{LastRound, Received, Replica},
     serve::groups,
 };
 use crate::{
@@ -71,18 +71,12 @@ struct Round<'a> {
 pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<SyncReport, SyncError> {
     replica.flush().await?;
     replica.release_held().await?;
-    let mut round = Round::begin(replica, peer).await?;
-    if round.position.feed.is_some() {
-        round.snapshot().await?;
-    }
-    round.push_and_pull().await?;
-    round.pull_rest().await?;
-    let merges = super::judge::judge(replica).await?;
-    round.report.merges = merges;
-    if merges > 0 {
-        round.push_and_pull().await?;
-    }
-    round.finish().await
+    let round = Round::begin(replica, peer).await?;
+    let (device, clock_offset_ms) = (round.theirs.device, round.report.clock_offset_ms);
+    let result = round.run().await;
+    let error = result.as_ref().err().map(ToString::to_string);
+    replica.note_round(device, LastRound { clock_offset_ms, error });
+    result
 }
 
 impl<'a> Round<'a> {
@@ -116,6 +110,20 @@ impl<'a> Round<'a> {
         let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
         let report = SyncReport { clock_offset_ms: there.saturating_sub(here), ..SyncReport::default() };
         Ok(Self { replica, peer, theirs, position, report, restarted: false })
+    }
+
+    async fn run(mut self) -> Result<SyncReport, SyncError> {
+        if self.position.feed.is_some() {
+            self.snapshot().await?;
+        }
+        self.push_and_pull().await?;
+        self.pull_rest().await?;
+        let merges = super::judge::judge(self.replica).await?;
+        self.report.merges = merges;
+        if merges > 0 {
+            self.push_and_pull().await?;
+        }
+        self.finish().await
     }
 
     /// Reads the state feed to its end, page by page; an interrupted one goes on where it was.

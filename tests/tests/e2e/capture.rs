@@ -250,7 +250,7 @@ async fn several_writes_between_two_flushes_are_one_change() {
             .expect("an update");
     }
     device.engine.flush().await.expect("a flush");
-    let history = device.engine.history::<item::ActiveModel>(id(1)).await.expect("a history");
+    let history = device.engine.history::<item::Entity>(id(1)).await.expect("a history");
     let kinds: Vec<ChangeKind> = history.iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, [ChangeKind::Edit, ChangeKind::Edit]);
     assert_eq!(history[1].values.len(), 1);
@@ -304,7 +304,7 @@ async fn a_write_without_sync_stays_here_until_the_column_is_written_again() {
     assert_eq!((there.title.as_str(), there.qty), ("one", 44));
     let here = item::Entity::find_by_id(id(1)).one(&a.db).await.expect("a query").expect("the item");
     assert_eq!(here.title, "only here");
-    a.engine.force_record::<item::ActiveModel>(&here).await.expect("a forced record");
+    a.engine.force_record(&here).await.expect("a forced record");
     a.sync(&b).await.expect("a round");
     let there = item::Entity::find_by_id(id(1)).one(&b.db).await.expect("a query").expect("the item");
     assert_eq!(there.title, "only here");
@@ -327,7 +327,7 @@ async fn a_rebuilt_table_is_guarded_and_compared_at_once() {
     log_is_exact(&device, "rebuilt").await;
     device.db.execute_unprepared("UPDATE items SET qty = 4321 WHERE title = 'one'").await.expect("an update");
     log_is_exact(&device, "after the rebuild").await;
-    let history = device.engine.history::<item::ActiveModel>(id(1)).await.expect("a history");
+    let history = device.engine.history::<item::Entity>(id(1)).await.expect("a history");
     assert_eq!(history.len(), 2, "what did not change was not logged again");
 }
 
