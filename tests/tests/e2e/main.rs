@@ -4,3 +4,4 @@ mod capture;
 mod constraints;
 mod converge;
 mod faults;
+mod ways;
