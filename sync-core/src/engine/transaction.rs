@@ -4,27 +4,11 @@ use sea_orm::DatabaseTransaction;
 
 use super::handle::SyncEngine;
 use crate::{
-    apply::Applied,
-    capture::{self, AbsorbScope, Batch, Flushed, Images},
-    ids::Seq,
+    capture::{self, AbsorbScope, Batch, Images},
     ledger::Head,
-    peer::{Replica, SyncError},
+    peer::SyncError,
     store::{OpenWrite, rows},
 };
-
-/// What was dirty when a transaction began: logged with it, told after its commit.
-struct Before {
-    flushed: Flushed,
-    settled: Applied,
-    to: Seq,
-}
-
-impl Before {
-    fn report(self, replica: &Replica) {
-        replica.report_local(&self.flushed, self.to);
-        replica.report_applied(self.settled);
-    }
-}
 
 impl SyncEngine {
     /// Runs `work` in a transaction whose writes are logged as one group in the same commit. What was dirty before is
@@ -52,26 +36,21 @@ impl SyncEngine {
         F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
         E: From<SyncError>,
     {
-        let (open, before) = self.open().await?;
+        let open = self.open().await?;
         let value = work(&open.db).await?;
         let replica = self.inner.replica.clone();
-        let (flushed, settled, to) = self
-            .inner
+        self.inner
             .replica
             .store
             .finish(open, move |write| {
                 Box::pin(async move {
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) =
-                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
-                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                    replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    Ok::<_, SyncError>(())
                 })
             })
             .await?;
-        before.report(&self.inner.replica);
-        self.inner.replica.report_local(&flushed, to);
-        self.inner.replica.report_applied(settled);
         Ok(value)
     }
 
@@ -86,7 +65,7 @@ impl SyncEngine {
         F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
         E: From<SyncError>,
     {
-        let (open, before) = self.open().await?;
+        let open = self.open().await?;
         let value = work(&open.db).await?;
         let images = self.images(&open).await?;
         let replica = self.inner.replica.clone();
@@ -102,30 +81,28 @@ impl SyncEngine {
                 })
             })
             .await?;
-        before.report(&self.inner.replica);
         Ok(value)
     }
 
     /// Begins a transaction in which everything that was dirty is logged already.
-    async fn open(&self) -> Result<(OpenWrite, Before), SyncError> {
+    async fn open(&self) -> Result<OpenWrite, SyncError> {
         self.running()?;
         let replica = &self.inner.replica;
         replica.flush().await?;
         let open = replica.store.begin().await?;
         let inner = replica.clone();
-        let (flushed, settled, to) = replica
+        replica
             .store
             .within(&open, move |write| {
                 Box::pin(async move {
                     let bindings = inner.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) =
-                        inner.flush_within(write, &bindings, &mut head, Batch::All).await?;
-                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                    inner.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    Ok::<_, SyncError>(())
                 })
             })
             .await?;
-        Ok((open, Before { flushed, settled, to }))
+        Ok(open)
     }
 
     /// The rows that `open` has written, as they were before: another connection still sees them. A database in

@@ -39,13 +39,13 @@ pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
         return Ok(0);
     }
     let inner = replica.clone();
-    let (flushed, settled, applied, to) = replica
+    replica
         .store
         .write(move |write| {
             Box::pin(async move {
                 let bindings = inner.models.refresh(write).await?;
                 let mut head = Head::load(write.db, &write.names).await?;
-                let (flushed, settled) = inner.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                inner.flush_within(write, &bindings, &mut head, Batch::All).await?;
                 let mut answers = Vec::new();
                 for binding in bindings.iter().filter(|binding| binding.spec().has_merge) {
                     for (record, conflicts) in unjudged(write, &head, binding).await? {
@@ -54,15 +54,12 @@ pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
                 }
                 sql::execute(write.db, "UPDATE sync_conflicts SET judged = 1 WHERE judged = 0", []).await?;
                 let applied = write_answers(write, &inner, &bindings, &mut head, answers).await?;
-                Ok::<_, SyncError>((flushed, settled, applied, head.seq))
+                let merges = applied.merged;
+                inner.report_applied(write, applied);
+                Ok(merges)
             })
         })
-        .await?;
-    let merges = applied.merged;
-    replica.report_local(&flushed, to);
-    replica.report_applied(settled);
-    replica.report_applied(applied);
-    Ok(merges)
+        .await
 }
 
 /// The conflicts of a model to which this device is a party, by record.

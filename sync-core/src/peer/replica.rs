@@ -1,7 +1,7 @@
 //! One replica's store and models, and what is done with them: flush, receive, serve.
 //!
-//! Invariant: each method is one or more whole write transactions, and whatever they did is reported after the
-//! commit, never before.
+//! Invariant: each method is one or more whole write transactions. Whatever one did is reported after its commit, before the
+//! next one begins, and whether or not the caller still waits.
 
 use std::{
     sync::{
@@ -144,9 +144,10 @@ impl Replica {
         self.reports.subscribe()
     }
 
-    fn report(&self, report: Report) {
+    fn report(&self, write: &Write<'_>, report: Report) {
+        let reports = self.reports.clone();
         // Nobody listening is no fault.
-        let _ = self.reports.send(report);
+        write.after_commit(move || drop(reports.send(report)));
     }
 
     /// True if there is anything to flush: a look that takes no lock.
@@ -176,14 +177,12 @@ impl Replica {
     pub(crate) async fn force(self: &Arc<Self>, model: &str, record: RecordId) -> Result<(), SyncError> {
         let replica = self.clone();
         let model = model.to_owned();
-        let (flushed, settled, forced, to) = self
-            .store
+        self.store
             .write(move |write| {
                 Box::pin(async move {
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) =
-                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
                     let binding = bindings.by_name(&model).ok_or_else(|| {
                         SyncError::UnknownRecord(format!("model {model} has no table here"))
                     })?;
@@ -191,14 +190,11 @@ impl Replica {
                     let forced = capture::log_whole(write, binding, &mut head, runtime, &record).await?;
                     let forced = forced
                         .ok_or_else(|| SyncError::UnknownRecord(format!("{model} {record} has no row")))?;
-                    Ok::<_, SyncError>((flushed, settled, forced, head.seq))
+                    replica.report(write, Report::Local { changes: [forced].into(), to: head.seq });
+                    Ok(())
                 })
             })
-            .await?;
-        self.report_local(&flushed, to);
-        self.report_applied(settled);
-        self.report(Report::Local { changes: vec![forced].into(), to });
-        Ok(())
+            .await
     }
 
     /// Takes batch after batch until nothing is dirty.
@@ -240,51 +236,48 @@ impl Replica {
     async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<(Flushed, Seq), SyncError> {
         let replica = self.clone();
         let stage = Stage::Flush;
-        let (flushed, settled, to) = self
-            .store
+        self.store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) = replica.flush_within(write, &bindings, &mut head, batch).await?;
-                    Ok::<_, SyncError>((flushed, settled, head.seq))
+                    let flushed = replica.flush_within(write, &bindings, &mut head, batch).await?;
+                    Ok((flushed, head.seq))
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())?;
-        self.report_local(&flushed, to);
-        self.report_applied(settled);
-        Ok((flushed, to))
+            .inspect_err(|_| stage.failed())
     }
 
-    /// Flushes inside a transaction; everything that is dirty unless `batch` says less.
+    /// Flushes inside a transaction, and reports it when that is committed; everything that is dirty unless `batch` says
+    /// less.
     pub(crate) async fn flush_within(
         &self,
         write: &mut Write<'_>,
         bindings: &Bindings,
         head: &mut Head,
         batch: Batch,
-    ) -> Result<(Flushed, Applied), SyncError> {
+    ) -> Result<Flushed, SyncError> {
         let flushed = capture::flush_batch(write, bindings, head, self.runtime(), batch).await?;
         let settled = apply::settle(write, bindings, head, &flushed.changes, self.now_ms()).await?;
-        Ok((flushed, settled))
-    }
-
-    pub(crate) fn report_local(&self, flushed: &Flushed, to: Seq) {
         if flushed.deletes > self.limits.report_deletes {
             tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
-            self.report(Report::ManyDeletes(flushed.deletes));
+            self.report(write, Report::ManyDeletes(flushed.deletes));
         }
         if !flushed.changes.is_empty() {
-            self.report(Report::Local { changes: flushed.changes.clone().into(), to });
+            let changes = flushed.changes.clone().into();
+            self.report(write, Report::Local { changes, to: head.seq });
         }
+        self.report_applied(write, settled);
+        Ok(flushed)
     }
 
-    pub(crate) fn report_applied(&self, applied: Applied) {
+    /// Reports what was applied when the transaction is committed.
+    pub(crate) fn report_applied(&self, write: &Write<'_>, applied: Applied) {
         if !applied.changes.is_empty() || !applied.conflicts.is_empty() || !applied.pending.is_empty() {
-            self.report(Report::Applied(Arc::new(applied)));
+            self.report(write, Report::Applied(Arc::new(applied)));
         }
     }
 
@@ -304,15 +297,13 @@ impl Replica {
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
-        let (received, flushed, settled, applied, to) = self
-            .store
+        self.store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
-                    let (flushed, settled) =
-                        replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
+                    replica.flush_within(write, &bindings, &mut head, Batch::All).await?;
                     let mut received = Received::default();
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
@@ -322,22 +313,20 @@ impl Replica {
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
+                    replica.report_applied(write, applied);
+                    if received.held > 0 {
+                        let Received { held: changes, ahead_ms, .. } = received;
+                        replica.report(write, Report::Held { changes, ahead_ms });
+                    }
                     if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
-                    Ok::<_, SyncError>((received, flushed, settled, applied, head.seq))
+                    Ok(received)
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())?;
-        self.report_local(&flushed, to);
-        self.report_applied(settled);
-        self.report_applied(applied);
-        if received.held > 0 {
-            self.report(Report::Held { changes: received.held, ahead_ms: received.ahead_ms });
-        }
-        Ok(received)
+            .inspect_err(|_| stage.failed())
     }
 
     /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.
