@@ -78,42 +78,46 @@ impl Device {
 
     /// Every row of every table that travels, as text, in order: equal on devices with equal data.
     pub async fn dump(&self) -> String {
-        let mut dump = String::new();
-        for (table, columns) in [
-            ("items", "id, title, qty, note"),
-            ("labels", "id, name, color"),
-            ("branches", "id, name"),
-            ("leaves", "id, branch_id, name"),
-            ("memos", "id, words"),
-            ("folders", "id, parent_id, name"),
-            ("taggings", "folder_id, label_id, why"),
-            ("shelves", "id, room, slot, code, note"),
-            ("tallies", "id, name, total"),
-            ("authors", "id, name"),
-            ("biographies", "id, author_id, text"),
-            ("books", "id, author_id, title"),
-            ("genres", "id, name"),
-            ("book_genres", "book_id, genre_id"),
-        ] {
-            let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
-            let statement = format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
-            let rows = self
-                .db
-                .query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), statement))
-                .await
-                .expect("rows");
-            for row in rows {
-                let line: String = row.try_get_by_index(0).expect("a line");
-                dump.push_str(&format!("{table}: {line}\n"));
-            }
-        }
-        dump
+        dump_of(&self.db).await
     }
 
     /// The digest of the objects.
     pub async fn digest(&self) -> [u8; 16] {
         self.engine.status().await.expect("a status").digest
     }
+}
+
+/// What [`Device::dump`] gives, as another connection sees it.
+pub async fn dump_of(db: &DatabaseConnection) -> String {
+    let mut dump = String::new();
+    for (table, columns) in [
+        ("items", "id, title, qty, note"),
+        ("labels", "id, name, color"),
+        ("branches", "id, name"),
+        ("leaves", "id, branch_id, name"),
+        ("memos", "id, words"),
+        ("folders", "id, parent_id, name"),
+        ("taggings", "folder_id, label_id, why"),
+        ("shelves", "id, room, slot, code, note"),
+        ("tallies", "id, name, total"),
+        ("authors", "id, name"),
+        ("biographies", "id, author_id, text"),
+        ("books", "id, author_id, title"),
+        ("genres", "id, name"),
+        ("book_genres", "book_id, genre_id"),
+    ] {
+        let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
+        let statement = format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
+        let rows = db
+            .query_all_raw(sea_orm::Statement::from_string(db.get_database_backend(), statement))
+            .await
+            .expect("rows");
+        for row in rows {
+            let line: String = row.try_get_by_index(0).expect("a line");
+            dump.push_str(&format!("{table}: {line}\n"));
+        }
+    }
+    dump
 }
 
 /// Makes the tables of [`MODELS`].

@@ -73,7 +73,6 @@ pub(crate) async fn begin(device: &Device) {
             },
             book::ActiveModelEx { id: Set(id(2)), title: Set("two".into()), ..Default::default() },
         ]),
-        ..Default::default()
     };
     tree.insert(&device.db).await.expect("an author with all that is theirs");
     device.engine.flush().await.expect("a flush");
@@ -115,10 +114,10 @@ pub(crate) async fn write<C: ConnectionTrait + TransactionTrait>(way: &str, db: 
     }
     let one = item::ActiveModel { id: Unchanged(id(1)), ..Default::default() };
     match way {
-        "insert" => drop(new_item(9, "nine").insert(db).await?),
-        "update" => drop(item::ActiveModel { title: Set("changed".into()), ..one }.update(db).await?),
-        "save" => drop(item::ActiveModel { qty: Set(5), ..one }.save(db).await?),
-        "delete" => drop(one.delete(db).await?),
+        "insert" => _ = new_item(9, "nine").insert(db).await?,
+        "update" => _ = item::ActiveModel { title: Set("changed".into()), ..one }.update(db).await?,
+        "save" => _ = item::ActiveModel { qty: Set(5), ..one }.save(db).await?,
+        "delete" => _ = one.delete(db).await?,
         "insert_many" => {
             let rows = (10..30).map(|tail| new_item(tail, "many"));
             item::Entity::insert_many(rows).exec(db).await?;
@@ -129,7 +128,7 @@ pub(crate) async fn write<C: ConnectionTrait + TransactionTrait>(way: &str, db: 
         "delete_many" => {
             item::Entity::delete_many().filter(item::Column::Title.eq("two")).exec(db).await?;
         }
-        "delete_by_id" => drop(item::Entity::delete_by_id(id(2)).exec(db).await?),
+        "delete_by_id" => _ = item::Entity::delete_by_id(id(2)).exec(db).await?,
         "update_without_returning" => {
             let one = item::ActiveModel { note: Set(Some("n".into())), ..one };
             item::Entity::update(one).validate()?.exec_without_returning(db).await?;
@@ -139,13 +138,13 @@ pub(crate) async fn write<C: ConnectionTrait + TransactionTrait>(way: &str, db: 
             let rows = [new_item(1, "upserted"), new_item(8, "new")];
             item::Entity::insert_many(rows).on_conflict(upsert).exec(db).await?;
         }
-        "cascade" => drop(branch::Entity::delete_by_id(id(1)).exec(db).await?),
+        "cascade" => _ = branch::Entity::delete_by_id(id(1)).exec(db).await?,
         "several" => {
             db.execute_unprepared("UPDATE items SET qty = 2").await?;
             db.execute_unprepared("UPDATE items SET qty = 3").await?;
             drop(new_label(7, "blue").insert(db).await?);
         }
-        raw => drop(db.execute_unprepared(statement(raw)).await?),
+        raw => _ = db.execute_unprepared(statement(raw)).await?,
     }
     Ok(())
 }
@@ -210,7 +209,7 @@ async fn nested<C: TransactionTrait>(way: &str, db: &C) -> Result<(), DbErr> {
             let only = book::ActiveModel::builder().set_title("the only one");
             author::ActiveModelEx { books: ActiveHasMany::Replace(vec![only]), ..one }.save(db).await?;
         }
-        "nested delete" => drop(one.delete(db).await?),
+        "nested delete" => _ = one.delete(db).await?,
         other => panic!("no way is called {other}"),
     }
     Ok(())
