@@ -8,12 +8,16 @@ use sync_core::{LibraryId, SyncEngine, SyncError};
 use tempfile::TempDir;
 
 use crate::{
-    entities::{branch, item, label, leaf, memo},
+    entities::{branch, item, label, leaf, memo, tally},
+    nested::{author, biography, book, book_genre, genre},
     tangled::{folder, shelf, tagging},
 };
 
-/// The models that the harness's tables hold.
+/// The models of [`create_tables`].
 pub const MODELS: [&str; 8] = ["item", "label", "branch", "leaf", "memo", "folder", "tagging", "shelf"];
+
+/// The models that a [`Device`] holds beside them.
+const MORE_MODELS: [&str; 6] = ["tally", "author", "biography", "book", "genre", "book_genre"];
 
 /// A device with a database file of its own.
 #[derive(Debug)]
@@ -51,7 +55,9 @@ impl Device {
     ) -> Self {
         let db = Database::connect(sync_core::sqlite(&path)).await.expect("a database");
         create_tables(&db).await.expect("tables");
-        let builder = SyncEngine::builder(db.clone()).library(library).models(MODELS);
+        create_more_tables(&db).await.expect("tables");
+        let models = MODELS.into_iter().chain(MORE_MODELS);
+        let builder = SyncEngine::builder(db.clone()).library(library).models(models);
         let engine = configure(builder).start().await.expect("an engine");
         Self { db, engine, path, _dir: None }
     }
@@ -72,30 +78,7 @@ impl Device {
 
     /// Every row of every table that travels, as text, in order: equal on devices with equal data.
     pub async fn dump(&self) -> String {
-        let mut dump = String::new();
-        for (table, columns) in [
-            ("items", "id, title, qty, note"),
-            ("labels", "id, name, color"),
-            ("branches", "id, name"),
-            ("leaves", "id, branch_id, name"),
-            ("memos", "id, words"),
-            ("folders", "id, parent_id, name"),
-            ("taggings", "folder_id, label_id, why"),
-            ("shelves", "id, room, slot, code, note"),
-        ] {
-            let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
-            let statement = format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
-            let rows = self
-                .db
-                .query_all_raw(sea_orm::Statement::from_string(self.db.get_database_backend(), statement))
-                .await
-                .expect("rows");
-            for row in rows {
-                let line: String = row.try_get_by_index(0).expect("a line");
-                dump.push_str(&format!("{table}: {line}\n"));
-            }
-        }
-        dump
+        dump_of(&self.db).await
     }
 
     /// The digest of the objects.
@@ -104,7 +87,40 @@ impl Device {
     }
 }
 
-/// Makes the harness's tables.
+/// What [`Device::dump`] gives, as another connection sees it.
+pub async fn dump_of(db: &DatabaseConnection) -> String {
+    let mut dump = String::new();
+    for (table, columns) in [
+        ("items", "id, title, qty, note"),
+        ("labels", "id, name, color"),
+        ("branches", "id, name"),
+        ("leaves", "id, branch_id, name"),
+        ("memos", "id, words"),
+        ("folders", "id, parent_id, name"),
+        ("taggings", "folder_id, label_id, why"),
+        ("shelves", "id, room, slot, code, note"),
+        ("tallies", "id, name, total"),
+        ("authors", "id, name"),
+        ("biographies", "id, author_id, text"),
+        ("books", "id, author_id, title"),
+        ("genres", "id, name"),
+        ("book_genres", "book_id, genre_id"),
+    ] {
+        let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
+        let statement = format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
+        let rows = db
+            .query_all_raw(sea_orm::Statement::from_string(db.get_database_backend(), statement))
+            .await
+            .expect("rows");
+        for row in rows {
+            let line: String = row.try_get_by_index(0).expect("a line");
+            dump.push_str(&format!("{table}: {line}\n"));
+        }
+    }
+    dump
+}
+
+/// Makes the tables of [`MODELS`].
 ///
 /// # Errors
 /// What the database says.
@@ -124,6 +140,21 @@ pub async fn create_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
     }
     for mut index in schema.create_index_from_entity(shelf::Entity) {
         db.execute(index.if_not_exists()).await?;
+    }
+    Ok(())
+}
+
+async fn create_more_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let schema = Schema::new(db.get_database_backend());
+    for mut table in [
+        schema.create_table_from_entity(tally::Entity),
+        schema.create_table_from_entity(author::Entity),
+        schema.create_table_from_entity(biography::Entity),
+        schema.create_table_from_entity(book::Entity),
+        schema.create_table_from_entity(genre::Entity),
+        schema.create_table_from_entity(book_genre::Entity),
+    ] {
+        db.execute(table.if_not_exists()).await?;
     }
     Ok(())
 }

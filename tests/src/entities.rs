@@ -157,3 +157,27 @@ pub mod memo {
         Model { words: words.join(" "), ..remote }
     }
 }
+
+/// An entity that logs what the database's triggers do to it.
+pub mod tally {
+    use sea_orm::entity::prelude::*;
+    use sync_core::Syncable;
+
+    /// One row of `tallies`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "tallies")]
+    #[sync(id = "tally", triggers = "log")]
+    pub struct Model {
+        /// The key.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// A text.
+        pub name: String,
+        /// A number.
+        pub total: i64,
+    }
+
+    /// None.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}

@@ -3,6 +3,8 @@
 pub mod device;
 pub mod entities;
 pub mod faulty;
+pub mod interrupt;
+pub mod nested;
 pub mod tangled;
 pub mod workload;
 pub mod writes;

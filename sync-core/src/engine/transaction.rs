@@ -6,7 +6,7 @@ use super::handle::SyncEngine;
 use crate::{
     capture::{self, AbsorbScope, Batch, Images},
     ledger::Head,
-    peer::{Before, SyncError},
+    peer::SyncError,
     store::{OpenWrite, rows},
 };
 
@@ -36,22 +36,19 @@ impl SyncEngine {
         F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
         E: From<SyncError>,
     {
-        let (open, before) = self.open().await?;
+        let open = self.open().await?;
         let value = work(&open.db).await?;
         let replica = self.inner.replica.clone();
-        let done = self
-            .inner
+        self.inner
             .replica
             .store
             .finish(open, move |write| {
                 Box::pin(async move {
-                    let (_, _, done) = replica.begin(write, Batch::All).await?;
-                    Ok::<_, SyncError>(done)
+                    replica.begin(write, Batch::All).await?;
+                    Ok::<_, SyncError>(())
                 })
             })
             .await?;
-        before.report(&self.inner.replica);
-        done.report(&self.inner.replica);
         Ok(value)
     }
 
@@ -66,7 +63,7 @@ impl SyncEngine {
         F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
         E: From<SyncError>,
     {
-        let (open, before) = self.open().await?;
+        let open = self.open().await?;
         let value = work(&open.db).await?;
         let images = self.images(&open).await?;
         let replica = self.inner.replica.clone();
@@ -82,27 +79,26 @@ impl SyncEngine {
                 })
             })
             .await?;
-        before.report(&self.inner.replica);
         Ok(value)
     }
 
     /// Begins a transaction in which everything that was dirty is logged already.
-    async fn open(&self) -> Result<(OpenWrite, Before), SyncError> {
+    async fn open(&self) -> Result<OpenWrite, SyncError> {
         self.running()?;
         let replica = &self.inner.replica;
         replica.flush().await?;
         let open = replica.store.begin().await?;
         let inner = replica.clone();
-        let before = replica
+        replica
             .store
             .within(&open, move |write| {
                 Box::pin(async move {
-                    let (_, _, before) = inner.begin(write, Batch::All).await?;
-                    Ok::<_, SyncError>(before)
+                    inner.begin(write, Batch::All).await?;
+                    Ok::<_, SyncError>(())
                 })
             })
             .await?;
-        Ok((open, before))
+        Ok(open)
     }
 
     /// The rows that `open` has written, as they were before: another connection still sees them. A database in

@@ -75,22 +75,19 @@ impl SyncEngine {
         self.running()?;
         let replica = self.inner.replica.clone();
         replica.flush().await?;
-        let (found, before) = self
-            .inner
+        self.inner
             .replica
             .store
             .write(move |write| {
                 Box::pin(async move {
-                    let (bindings, head, before) = replica.begin(write, Batch::All).await?;
+                    let (bindings, head, _) = replica.begin(write, Batch::All).await?;
                     let mut found = Verification::default();
                     check_chain(write, &head, &mut found).await?;
                     check_objects(write, &bindings, &head, &mut found).await?;
-                    Ok::<_, SyncError>((found, before))
+                    Ok(found)
                 })
             })
-            .await?;
-        before.report(&self.inner.replica);
-        Ok(found)
+            .await
     }
 }
 

@@ -39,11 +39,11 @@ pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
         return Ok(0);
     }
     let inner = replica.clone();
-    let (before, applied) = replica
+    replica
         .store
         .write(move |write| {
             Box::pin(async move {
-                let (bindings, mut head, before) = inner.begin(write, Batch::All).await?;
+                let (bindings, mut head, _) = inner.begin(write, Batch::All).await?;
                 let mut answers = Vec::new();
                 for binding in bindings.iter().filter(|binding| binding.spec().has_merge) {
                     for (record, conflicts) in unjudged(write, &head, binding).await? {
@@ -52,14 +52,12 @@ pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
                 }
                 sql::execute(write.db, "UPDATE sync_conflicts SET judged = 1 WHERE judged = 0", []).await?;
                 let applied = write_answers(write, &inner, &bindings, &mut head, answers).await?;
-                Ok::<_, SyncError>((before, applied))
+                let merges = applied.merged;
+                inner.report_applied(write, applied);
+                Ok(merges)
             })
         })
-        .await?;
-    let merges = applied.merged;
-    before.report(replica);
-    replica.report_applied(applied);
-    Ok(merges)
+        .await
 }
 
 /// The conflicts of a model to which this device is a party, by record.

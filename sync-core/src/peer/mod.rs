@@ -27,7 +27,7 @@ pub use round::SyncReport;
 pub use sync_error::SyncError;
 
 pub(crate) use positions::load as position_with;
-pub(crate) use replica::{Before, Replica, Report};
+pub(crate) use replica::{Replica, Report};
 pub(crate) use round::sync_with;
 pub(crate) use serve::Served;
 

@@ -1,7 +1,7 @@
 //! One replica's store and models, and what is done with them: flush, receive, serve.
 //!
-//! Invariant: each method is one or more whole write transactions, and whatever they did is reported after the
-//! commit, never before.
+//! Invariant: each method is one or more whole write transactions. Whatever one did is reported after its commit, before the
+//! next one begins, and whether or not the caller still waits.
 
 use std::{
     collections::HashMap,
@@ -44,30 +44,6 @@ pub(crate) struct FlushReport {
     pub(crate) batches: u64,
     /// The end of the log.
     pub(crate) to: Seq,
-}
-
-/// What was dirty when a write began: logged in its transaction, told after its commit.
-#[derive(Debug)]
-#[must_use = "listeners are to hear of it once it is committed"]
-pub(crate) struct Before {
-    flushed: Flushed,
-    settled: Applied,
-    to: Seq,
-}
-
-impl Before {
-    /// Tells those who listen. Call it after the commit, before telling what the write itself did.
-    pub(crate) fn report(self, replica: &Replica) {
-        if self.flushed.deletes > replica.limits.report_deletes {
-            let deletes = self.flushed.deletes;
-            tracing::warn!(deletes, "one group deletes many records: was a table rebuilt?");
-            replica.report(Report::ManyDeletes(deletes));
-        }
-        if !self.flushed.changes.is_empty() {
-            replica.report(Report::Local { changes: self.flushed.changes.into(), to: self.to });
-        }
-        replica.report_applied(self.settled);
-    }
 }
 
 /// What one batch of a flush did.
@@ -145,9 +121,10 @@ impl Replica {
         self.reports.subscribe()
     }
 
-    fn report(&self, report: Report) {
+    fn report(&self, write: &Write<'_>, report: Report) {
+        let reports = self.reports.clone();
         // Nobody listening is no fault.
-        let _ = self.reports.send(report);
+        write.after_commit(move || drop(reports.send(report)));
     }
 
     /// True if there is anything to flush: a look that takes no lock.
@@ -177,11 +154,10 @@ impl Replica {
     pub(crate) async fn force(self: &Arc<Self>, model: &str, record: RecordId) -> Result<(), SyncError> {
         let replica = self.clone();
         let model = model.to_owned();
-        let (before, forced, to) = self
-            .store
+        self.store
             .write(move |write| {
                 Box::pin(async move {
-                    let (bindings, mut head, before) = replica.begin(write, Batch::All).await?;
+                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     let binding = bindings.by_name(&model).ok_or_else(|| {
                         SyncError::UnknownRecord(format!("model {model} has no table here"))
                     })?;
@@ -189,13 +165,11 @@ impl Replica {
                     let forced = capture::log_whole(write, binding, &mut head, runtime, &record).await?;
                     let forced = forced
                         .ok_or_else(|| SyncError::UnknownRecord(format!("{model} {record} has no row")))?;
-                    Ok::<_, SyncError>((before, forced, head.seq))
+                    replica.report(write, Report::Local { changes: [forced].into(), to: head.seq });
+                    Ok(())
                 })
             })
-            .await?;
-        before.report(self);
-        self.report(Report::Local { changes: vec![forced].into(), to });
-        Ok(())
+            .await
     }
 
     /// Takes batch after batch until nothing is dirty.
@@ -237,45 +211,47 @@ impl Replica {
     async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<BatchDone, SyncError> {
         let replica = self.clone();
         let stage = Stage::Flush;
-        let before = self
-            .store
+        self.store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
-                    let (_, _, before) = replica.begin(write, batch).await?;
-                    Ok::<_, SyncError>(before)
+                    let (_, head, flushed) = replica.begin(write, batch).await?;
+                    let changes = flushed.changes.len() as u64;
+                    Ok(BatchDone { changes, left: flushed.left, to: head.seq })
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())?;
-        let done = BatchDone {
-            changes: before.flushed.changes.len() as u64,
-            left: before.flushed.left,
-            to: before.to,
-        };
-        before.report(self);
-        Ok(done)
+            .inspect_err(|_| stage.failed())
     }
 
     /// Begins a write: the tables as they are now, where the library stands, and everything dirty (or one batch of
-    /// it) logged in the same transaction.
+    /// it) logged in the same transaction, to be reported when that is committed.
     pub(crate) async fn begin(
         &self,
         write: &mut Write<'_>,
         batch: Batch,
-    ) -> Result<(Arc<Bindings>, Head, Before), SyncError> {
+    ) -> Result<(Arc<Bindings>, Head, Flushed), SyncError> {
         let bindings = self.models.refresh(write).await?;
         let mut head = Head::load(write.db, &write.names).await?;
         let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
         let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, self.now_ms()).await?;
-        let to = head.seq;
-        Ok((bindings, head, Before { flushed, settled, to }))
+        if flushed.deletes > self.limits.report_deletes {
+            tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
+            self.report(write, Report::ManyDeletes(flushed.deletes));
+        }
+        if !flushed.changes.is_empty() {
+            let changes = flushed.changes.clone().into();
+            self.report(write, Report::Local { changes, to: head.seq });
+        }
+        self.report_applied(write, settled);
+        Ok((bindings, head, flushed))
     }
 
-    pub(crate) fn report_applied(&self, applied: Applied) {
+    /// Reports what was applied when the transaction is committed.
+    pub(crate) fn report_applied(&self, write: &Write<'_>, applied: Applied) {
         if !applied.changes.is_empty() || !applied.conflicts.is_empty() || !applied.pending.is_empty() {
-            self.report(Report::Applied(Arc::new(applied)));
+            self.report(write, Report::Applied(Arc::new(applied)));
         }
     }
 
@@ -295,12 +271,11 @@ impl Replica {
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
-        let (received, before, applied) = self
-            .store
+        self.store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
-                    let (bindings, mut head, before) = replica.begin(write, Batch::All).await?;
+                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     let mut received = Received::default();
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
@@ -310,21 +285,20 @@ impl Replica {
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
+                    replica.report_applied(write, applied);
+                    if received.held > 0 {
+                        let Received { held: changes, ahead_ms, .. } = received;
+                        replica.report(write, Report::Held { changes, ahead_ms });
+                    }
                     if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
-                    Ok::<_, SyncError>((received, before, applied))
+                    Ok(received)
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())?;
-        before.report(self);
-        self.report_applied(applied);
-        if received.held > 0 {
-            self.report(Report::Held { changes: received.held, ahead_ms: received.ahead_ms });
-        }
-        Ok(received)
+            .inspect_err(|_| stage.failed())
     }
 
     /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.

@@ -155,11 +155,11 @@ impl Replica {
         }
         // Somebody writes all the time: under the write lock nobody does.
         let replica = self.clone();
-        let (head, page, before) = self
+        let (head, page) = self
             .store
             .write(move |write| {
                 Box::pin(async move {
-                    let (bindings, head, before) = replica.begin(write, Batch::All).await?;
+                    let (bindings, head, _) = replica.begin(write, Batch::All).await?;
                     let page = ledger::feed_page(
                         write.db,
                         &write.names,
@@ -170,11 +170,10 @@ impl Replica {
                         max_bytes,
                     )
                     .await?;
-                    Ok::<_, SyncError>((head, page, before))
+                    Ok::<_, SyncError>((head, page))
                 })
             })
             .await?;
-        before.report(self);
         if page.dirty {
             return Err(SyncError::Ledger(
                 "a row is not what its object says, and no guard noted it: run `reconcile`".into(),

@@ -1,6 +1,6 @@
 //! The gate: every write transaction of the engine begins, runs and ends here.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
@@ -42,6 +42,37 @@ pub(crate) struct Write<'a> {
     pub(crate) db: &'a DatabaseTransaction,
     /// The names it sees.
     pub(crate) names: Names,
+    after: &'a AfterCommit,
+}
+
+impl Write<'_> {
+    /// Does `work` when the transaction is committed, and never otherwise: before the next one begins, and also if the
+    /// caller has stopped waiting.
+    pub(crate) fn after_commit(&self, work: impl FnOnce() + Send + 'static) {
+        self.after.lock().push(Box::new(work));
+    }
+}
+
+/// What is done when a transaction is committed.
+#[derive(Default)]
+struct AfterCommit(std::sync::Mutex<Vec<Box<dyn FnOnce() + Send>>>);
+
+impl AfterCommit {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn FnOnce() + Send>>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn run(self) {
+        for work in self.lock().drain(..) {
+            work();
+        }
+    }
+}
+
+impl fmt::Debug for AfterCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AfterCommit").field(&self.lock().len()).finish()
+    }
 }
 
 /// A write transaction that somebody else runs; the gate stays shut until it is dropped.
@@ -49,6 +80,7 @@ pub(crate) struct Write<'a> {
 pub(crate) struct OpenWrite {
     /// The transaction.
     pub(crate) db: DatabaseTransaction,
+    after: AfterCommit,
     _gate: OwnedMutexGuard<()>,
 }
 
@@ -130,15 +162,12 @@ impl Store {
         E: From<StoreError>,
     {
         let open = self.begin_here().await?;
-        let names = self.inner.names.begin(&open.db).await?;
-        let result = {
-            let mut write = Write { db: &open.db, names };
-            work(&mut write).await
-        };
-        let OpenWrite { db, _gate } = open;
+        let result = self.within(&open, work).await;
+        let OpenWrite { db, after, _gate } = open;
         match result {
             Ok(value) => {
                 db.commit().await.map_err(StoreError::from)?;
+                after.run();
                 Ok(value)
             }
             Err(error) => {
@@ -171,13 +200,10 @@ impl Store {
         let store = self.clone();
         self.inner.runtime.spawn.spawn(Box::pin(async move {
             let result = async {
-                let names = store.inner.names.begin(&open.db).await?;
-                let value = {
-                    let mut write = Write { db: &open.db, names };
-                    work(&mut write).await?
-                };
-                let OpenWrite { db, _gate } = open;
+                let value = store.within(&open, work).await?;
+                let OpenWrite { db, after, _gate } = open;
                 db.commit().await.map_err(StoreError::from)?;
+                after.run();
                 Ok(value)
             };
             let _ = send.send(result.await);
@@ -194,7 +220,7 @@ impl Store {
         E: From<StoreError>,
     {
         let names = self.inner.names.begin(&open.db).await?;
-        let mut write = Write { db: &open.db, names };
+        let mut write = Write { db: &open.db, names, after: &open.after };
         work(&mut write).await
     }
 
@@ -212,7 +238,7 @@ impl Store {
             ..TransactionOptions::default()
         };
         let db = waited(self.inner.db.begin_with_options(options)).await?;
-        Ok(OpenWrite { db, _gate: gate })
+        Ok(OpenWrite { db, after: AfterCommit::default(), _gate: gate })
     }
 
     /// True if the store works on a pool of its own, beside the application's.

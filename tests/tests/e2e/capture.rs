@@ -2,158 +2,14 @@
 
 use std::process::Command;
 
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::NotSet,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, Set,
-    TransactionTrait,
-    sea_query::{Expr, OnConflict},
-};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, TransactionTrait};
 use sync_core::{ChangeKind, SyncError};
-use sync_tests::{
-    Device,
-    device::library,
-    entities::{branch, item, label, leaf},
-};
-use uuid::Uuid;
+use sync_tests::{Device, device::library, entities::item};
 
-fn id(tail: u128) -> Uuid {
-    Uuid::from_u128(tail)
-}
-
-fn new_item(tail: u128, title: &str) -> item::ActiveModel {
-    item::ActiveModel {
-        id: Set(id(tail)),
-        title: Set(title.into()),
-        qty: Set(1),
-        note: NotSet,
-        local: NotSet,
-    }
-}
-
-fn new_label(tail: u128, name: &str) -> label::ActiveModel {
-    label::ActiveModel { id: Set(id(tail)), name: Set(name.into()), color: NotSet }
-}
-
-/// What every way of writing begins with: two items, two labels, a branch with two leaves.
-async fn begin(device: &Device) {
-    item::Entity::insert_many([new_item(1, "one"), new_item(2, "two")])
-        .exec(&device.db)
-        .await
-        .expect("items");
-    label::Entity::insert_many([new_label(1, "red"), new_label(2, "green")])
-        .exec(&device.db)
-        .await
-        .expect("labels");
-    branch::ActiveModel { id: Set(id(1)), name: Set("b".into()) }.insert(&device.db).await.expect("a branch");
-    for tail in [1, 2] {
-        let leaf = leaf::ActiveModel {
-            id: Set(id(tail)),
-            branch_id: Set(id(1)),
-            name: Set("l".into()),
-            seen: NotSet,
-        };
-        leaf.insert(&device.db).await.expect("a leaf");
-    }
-    device.engine.flush().await.expect("a flush");
-}
-
-const WAYS: [&str; 18] = [
-    "insert",
-    "update",
-    "save",
-    "delete",
-    "insert_many",
-    "update_many",
-    "delete_many",
-    "delete_by_id",
-    "update_without_returning",
-    "on_conflict",
-    "raw insert",
-    "raw update",
-    "insert or replace by unique",
-    "update or replace by unique",
-    "key change",
-    "cascade",
-    "delete all",
-    "several",
-];
-
-async fn write(way: &str, txn: &DatabaseTransaction) {
-    let one =
-        item::Entity::find_by_id(id(1)).one(txn).await.expect("a query").expect("item 1").into_active_model();
-    let raw = async |statement: &str| {
-        txn.execute_unprepared(statement).await.expect("a statement");
-    };
-    match way {
-        "insert" => drop(new_item(9, "nine").insert(txn).await.expect("insert")),
-        "update" => {
-            let mut one = one;
-            one.title = Set("changed".into());
-            one.update(txn).await.expect("update");
-        }
-        "save" => {
-            let mut one = one;
-            one.qty = Set(5);
-            one.save(txn).await.expect("save");
-        }
-        "delete" => drop(one.delete(txn).await.expect("delete")),
-        "insert_many" => drop(
-            item::Entity::insert_many((10..30).map(|n| new_item(n, "many"))).exec(txn).await.expect("many"),
-        ),
-        "update_many" => drop(
-            item::Entity::update_many()
-                .col_expr(item::Column::Qty, Expr::value(7))
-                .exec(txn)
-                .await
-                .expect("many"),
-        ),
-        "delete_many" => drop(
-            item::Entity::delete_many().filter(item::Column::Title.eq("two")).exec(txn).await.expect("many"),
-        ),
-        "delete_by_id" => drop(item::Entity::delete_by_id(id(2)).exec(txn).await.expect("delete")),
-        "update_without_returning" => {
-            let mut one = one;
-            one.note = Set(Some("n".into()));
-            item::Entity::update(one)
-                .validate()
-                .expect("valid")
-                .exec_without_returning(txn)
-                .await
-                .expect("update");
-        }
-        "on_conflict" => {
-            let upsert = OnConflict::column(item::Column::Id).update_column(item::Column::Title).to_owned();
-            let rows = [new_item(1, "upserted"), new_item(8, "new")];
-            item::Entity::insert_many(rows).on_conflict(upsert).exec(txn).await.expect("upsert");
-        }
-        "raw insert" => {
-            raw("INSERT INTO items (id, title, qty) VALUES (x'000000000000000000000000000000aa', 'raw', 3)")
-                .await
-        }
-        "raw update" => raw("UPDATE items SET title = title || '!', local = 'here'").await,
-        "insert or replace by unique" => {
-            raw("INSERT OR REPLACE INTO labels (id, name) VALUES (x'000000000000000000000000000000bb', 'red')").await;
-        }
-        "update or replace by unique" => {
-            raw("UPDATE OR REPLACE labels SET name = 'red' WHERE name = 'green'").await
-        }
-        "key change" => {
-            raw("UPDATE items SET id = x'000000000000000000000000000000cc' WHERE title = 'one'").await;
-        }
-        "cascade" => drop(branch::Entity::delete_by_id(id(1)).exec(txn).await.expect("delete")),
-        "delete all" => raw("DELETE FROM items").await,
-        "several" => {
-            raw("UPDATE items SET qty = 2").await;
-            raw("UPDATE items SET qty = 3").await;
-            drop(new_label(7, "blue").insert(txn).await.expect("insert"));
-        }
-        other => panic!("no way is called {other}"),
-    }
-}
+use crate::ways::{WAYS, begin, id, new_item, write};
 
 /// A fresh device that pulls from `device` shows the same, so the log holds what the tables do.
-async fn log_is_exact(device: &Device, way: &str) {
+pub(crate) async fn log_is_exact(device: &Device, way: &str) {
     device.engine.flush().await.expect("a flush");
     let fresh = Device::new(device.engine.library_id()).await;
     fresh.sync(device).await.expect("a round");
@@ -170,7 +26,7 @@ async fn every_committed_write_is_logged() {
         begin(&device).await;
         let before = (device.dump().await, device.engine.flush().await.expect("a flush"));
         let txn = device.db.begin().await.expect("begin");
-        write(way, &txn).await;
+        write(way, &txn).await.expect(way);
         txn.commit().await.expect("commit");
         let to = device.engine.flush().await.expect("a flush");
         assert_ne!(before.0, device.dump().await, "{way} writes something");
@@ -186,17 +42,17 @@ async fn nothing_uncommitted_is_logged() {
         begin(&device).await;
         let (dump, to) = (device.dump().await, device.engine.flush().await.expect("a flush"));
         let txn = device.db.begin().await.expect("begin");
-        write(way, &txn).await;
+        write(way, &txn).await.expect(way);
         txn.rollback().await.expect("rollback");
 
         let txn = device.db.begin().await.expect("begin");
         let savepoint = txn.begin().await.expect("a savepoint");
-        write(way, &savepoint).await;
+        write(way, &savepoint).await.expect(way);
         savepoint.rollback().await.expect("rollback");
         txn.commit().await.expect("commit");
 
         let txn = device.db.begin().await.expect("begin");
-        write(way, &txn).await;
+        write(way, &txn).await.expect(way);
         drop(txn);
 
         assert_eq!(device.engine.flush().await.expect("a flush"), to, "{way}");
@@ -264,7 +120,7 @@ async fn a_transaction_of_the_engine_is_one_unit_with_its_log() {
     let failed: Result<(), SyncError> = device
         .engine
         .transaction(async |txn| {
-            write("update_many", txn).await;
+            write("update_many", txn).await?;
             Err(SyncError::UnknownRecord("the closure fails".into()))
         })
         .await;
@@ -273,7 +129,7 @@ async fn a_transaction_of_the_engine_is_one_unit_with_its_log() {
     device
         .engine
         .transaction(async |txn| {
-            write("several", txn).await;
+            write("several", txn).await?;
             Ok::<_, SyncError>(())
         })
         .await
