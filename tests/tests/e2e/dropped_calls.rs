@@ -1,9 +1,9 @@
 //! A call of the engine whose future is dropped: it was done as a whole or not at all, what was done is told, and the
 //! next call goes on.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, Set};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Set};
 use sync_core::{Event, Events, RecordChange, SyncEngine, SyncError};
 use sync_tests::{Device, device::library, entities::item, interrupt::Cut};
 use uuid::Uuid;
@@ -24,11 +24,22 @@ const CALLS: [&str; 8] = [
     "verify",
 ];
 
-async fn call(call: &str, device: &Device, other: &Device, n: i64) -> Result<(), SyncError> {
+/// Makes a call; `inside` is true while work of the application's runs in it.
+async fn call(
+    call: &str,
+    device: &Device,
+    other: &Device,
+    n: i64,
+    inside: &Cell<bool>,
+) -> Result<(), SyncError> {
     let engine = &device.engine;
-    let both = async |txn: &sea_orm::DatabaseTransaction| {
+    let both = async |txn: &DatabaseTransaction| {
+        inside.set(true);
         txn.execute_unprepared(&format!("UPDATE items SET qty = {n} WHERE title = 'one'")).await?;
+        // A poll that ends here, however fast the database is.
+        tokio::task::yield_now().await;
         txn.execute_unprepared(&format!("UPDATE items SET qty = {n} WHERE title = 'two'")).await?;
+        inside.set(false);
         Ok::<_, SyncError>(())
     };
     match call {
@@ -97,22 +108,26 @@ async fn a_call_that_is_dropped_is_done_or_not_and_told_if_it_is() {
         begin(&device).await;
         device.sync(&other).await.expect("a round");
         let (mut here, mut there) = (device.engine.events(), other.engine.events());
-        let mut ends = 0;
-        for (n, cut) in (1_000..).zip(Cut::all()) {
-            assert!(n < 3_000, "{name} does not end");
+        let (mut ends, mut cut_inside) = (0, 0);
+        let mut cuts = Cut::all();
+        for n in 1_000.. {
+            assert!(n < 3_000, "{name} does not end, or was never cut while its work ran");
+            let cut = cuts.next().expect("there is no last one");
             let at = format!("{name}, {cut:?}");
             // Something to log here, and something to bring from there.
             let (mine, yours) = (id(n), id(n + 10_000));
             new_item(n, "mine").insert(&device.db).await.expect("an item");
             new_item(n + 10_000, "yours").insert(&other.db).await.expect("an item");
             let number = i64::try_from(n).expect("small");
-            let ended = match cut.run(call(name, &device, &other, number)).await {
+            let inside = Cell::new(false);
+            let ended = match cut.run(call(name, &device, &other, number, &inside)).await {
                 Some(result) => {
                     result.expect(&at);
                     true
                 }
                 None => false,
             };
+            cut_inside += u32::from(inside.get());
             no_transaction_is_left(&device, &at).await;
             no_transaction_is_left(&other, &at).await;
             let done = qty(&device, 1).await == number;
@@ -151,7 +166,11 @@ async fn a_call_that_is_dropped_is_done_or_not_and_told_if_it_is() {
             }
             ends = if ended { ends + 1 } else { 0 };
             if ends == 2 {
-                break;
+                if cut_inside > 0 || !name.starts_with("transaction") {
+                    break;
+                }
+                // The database was faster than the polls this time: from the beginning.
+                (cuts, ends) = (Cut::all(), 0);
             }
         }
     }
