@@ -193,6 +193,9 @@ async fn sync(library: &Library, url: &str, token: Option<&str>) -> Result<(), A
         report.pending,
         if report.in_sync { "; in sync" } else { "" },
     );
+    if report.diverged {
+        println!("the same changes gave other records there than here: run `verify` on both");
+    }
     for refused in &report.refused {
         println!("refused {}: {}", refused.id, refused.reason);
     }

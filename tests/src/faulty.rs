@@ -33,6 +33,8 @@ pub enum Fault {
     Twice,
     /// A push arrives with its changes in reverse order.
     Reversed,
+    /// The peer's objects are others than its changes say.
+    OtherObjects,
     /// The state feed answers this many more calls.
     ObjectsLost(u64),
 }
@@ -88,6 +90,7 @@ impl Faulty {
                 }
             }
             Fault::WrongHash => page.state_hash.0[0] ^= 1,
+            Fault::OtherObjects => page.digest[0] ^= 1,
             Fault::WrongLog => page.log_id = LogId::from_bytes([7; 16]),
             _ => {}
         }
@@ -125,6 +128,9 @@ impl Peer for Faulty {
             return Err(PeerError::Unreachable("lost on the way back".into()));
         }
         answer.pull = answer.pull.map(|page| self.page(page));
+        if self.fault() == Fault::OtherObjects {
+            answer.digest[0] ^= 1;
+        }
         Ok(answer)
     }
 

@@ -89,6 +89,9 @@ pub struct PullResponse {
     pub state_hash: StateHash,
     /// What the peer had merged when the page was read.
     pub vector: Vector,
+    /// The peer's digest of all alive objects then.
+    #[serde(with = "serde_bytes")]
+    pub digest: [u8; 16],
 }
 
 /// Hands over changes.
@@ -131,6 +134,9 @@ pub struct PushResponse {
     pub refused: Vec<Refused>,
     /// What the peer has merged now.
     pub vector: Vector,
+    /// The peer's digest of all alive objects now.
+    #[serde(with = "serde_bytes")]
+    pub digest: [u8; 16],
     /// The answer to [`PushRequest::pull`], read after the push was merged.
     pub pull: Option<PullResponse>,
 }

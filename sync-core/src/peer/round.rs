@@ -54,6 +54,10 @@ pub struct SyncReport {
     pub confirmed: (Seq, StateHash),
     /// True if both sides ended with equal vectors and digests.
     pub in_sync: bool,
+    /// True if both sides ended with equal vectors, so with the same changes merged, and unequal digests: an object of one of
+    /// them was altered, or a merge has a fault. [`verify`](crate::SyncEngine::verify) tells whether it is this one. A replica in the
+    /// middle of its first sync is not meant.
+    pub diverged: bool,
 }
 
 /// A round in progress.
@@ -63,6 +67,8 @@ struct Round<'a> {
     theirs: Hello,
     position: Position,
     report: SyncReport,
+    /// The peer's digest, told with `position.vector`.
+    digest: Option<[u8; 16]>,
     /// True once the peer's log was begun again in this round.
     restarted: bool,
 }
@@ -109,7 +115,7 @@ impl<'a> Round<'a> {
         let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);
         let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
         let report = SyncReport { clock_offset_ms: there.saturating_sub(here), ..SyncReport::default() };
-        Ok(Self { replica, peer, theirs, position, report, restarted: false })
+        Ok(Self { replica, peer, theirs, position, report, digest: None, restarted: false })
     }
 
     async fn run(mut self) -> Result<SyncReport, SyncError> {
@@ -214,6 +220,7 @@ impl<'a> Round<'a> {
             self.report.refused.extend(answer.refused);
             self.position.sent = next;
             self.position.vector = answer.vector;
+            self.digest = Some(answer.digest);
             if let Some(page) = answer.pull {
                 self.pulled(Ok(page)).await?;
             }
@@ -325,6 +332,7 @@ impl<'a> Round<'a> {
         self.position.seq = page.next_seq;
         self.position.state_hash = hash;
         self.position.vector = page.vector;
+        self.digest = Some(page.digest);
         let from = Some((self.theirs.device, self.position.clone()));
         let received = self.replica.receive(groups, Origin::Log, from).await?;
         self.take_note(&received, true);
@@ -363,7 +371,14 @@ impl<'a> Round<'a> {
         let mine = ledger::vector(&db, &names, head.library).await?;
         drop(db);
         let theirs: &Vector = &self.position.vector;
-        self.report.in_sync = *theirs == mine;
+        let same_changes = *theirs == mine;
+        let same_objects = self.digest == Some(head.digest.to_bytes());
+        self.report.in_sync = same_changes && same_objects;
+        self.report.diverged =
+            same_changes && !same_objects && self.digest.is_some() && self.report.snapshot_records == 0;
+        if self.report.diverged {
+            tracing::error!(peer = %self.theirs.device, "the same changes gave other objects here than there");
+        }
         self.report.confirmed = (self.position.seq, self.position.state_hash);
         let position = self.position;
         let device: DeviceId = self.theirs.device;

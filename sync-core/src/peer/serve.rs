@@ -103,6 +103,7 @@ impl Replica {
             base_hash: page.base_hash,
             state_hash: page.state_hash,
             vector: page.vector,
+            digest: head.digest.to_bytes(),
         })
     }
 
@@ -127,6 +128,7 @@ impl Replica {
             staged: received.staged,
             refused,
             vector: ledger::vector(&db, &names, head.library).await?,
+            digest: head.digest.to_bytes(),
             pull,
         })
     }

@@ -75,6 +75,7 @@ pub(crate) fn pull_response(entries: usize) -> PullResponse {
         base_hash: StateHash([1; 32]),
         state_hash: StateHash([2; 32]),
         vector: vector(),
+        digest: [3; 16],
     }
 }
 
@@ -99,6 +100,7 @@ pub(crate) fn push_response(pull: bool) -> PushResponse {
             Refused { id: Stamp::NIL, reason: String::new() },
         ],
         vector: vector(),
+        digest: [3; 16],
         pull: pull.then(|| pull_response(3)),
     }
 }

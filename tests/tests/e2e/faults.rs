@@ -235,3 +235,17 @@ async fn two_engines_with_one_device_id_are_told_so() {
     assert!(matches!(error, SyncError::Peer(PeerError::WrongLibrary { .. })), "{error}");
     assert_eq!(state(&a).await.0, before.0);
 }
+
+#[tokio::test]
+async fn equal_changes_that_gave_other_objects_are_told() {
+    let library = library();
+    let (a, b) = (Device::new(library).await, Device::new(library).await);
+    for (from, round) in [(&a, "a push"), (&b, "a pull")] {
+        add(from, 3).await;
+        let report = a.engine.sync_with(&Faulty::new(b.engine.clone(), Fault::OtherObjects)).await;
+        let report = report.expect("nothing to refuse");
+        assert!(report.diverged && !report.in_sync, "{round}: {report:?}");
+        let report = a.sync(&b).await.expect("a round");
+        assert!(report.in_sync && !report.diverged, "{round}: {report:?}");
+    }
+}
