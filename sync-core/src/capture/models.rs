@@ -19,13 +19,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Models {
     adapters: Vec<Arc<dyn Adapter>>,
-    bound: RwLock<Arc<Bindings>>,
+    bound: Arc<RwLock<Arc<Bindings>>>,
 }
 
 impl Models {
     /// The models of these adapters, not bound yet.
     pub(crate) fn new(adapters: Vec<Arc<dyn Adapter>>) -> Self {
-        Self { adapters, bound: RwLock::default() }
+        Self { adapters, bound: Arc::default() }
     }
 
     /// The adapters.
@@ -33,7 +33,7 @@ impl Models {
         &self.adapters
     }
 
-    /// The bindings as they were last read.
+    /// The bindings as they were last read and committed.
     pub(crate) fn bound(&self) -> Arc<Bindings> {
         self.bound.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -41,7 +41,8 @@ impl Models {
     /// The bindings as they are in this transaction. Where the schema has changed since they were read, tables are
     /// bound and guarded anew, and what was written to an unguarded table is noted.
     ///
-    /// A rollback brings the old schema version back, so the next call binds again.
+    /// Others see them once the transaction is committed: after a rollback a later schema could have the same version,
+    /// and its guards would be taken for standing.
     pub(crate) async fn refresh(&self, write: &mut Write<'_>) -> Result<Arc<Bindings>, CaptureError> {
         let bound = self.bound();
         if bound.schema_version == sqlite::schema_version(write.db).await? && bound.schema_version != 0 {
@@ -62,7 +63,8 @@ impl Models {
         }
         bindings.schema_version = sqlite::schema_version(write.db).await?;
         let bindings = Arc::new(bindings);
-        *self.bound.write().unwrap_or_else(PoisonError::into_inner) = bindings.clone();
+        let (bound, committed) = (self.bound.clone(), bindings.clone());
+        write.after_commit(move || *bound.write().unwrap_or_else(PoisonError::into_inner) = committed);
         Ok(bindings)
     }
 }
