@@ -52,7 +52,8 @@ pub use model::{
 };
 pub use peer::{
     Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError,
-    PullRequest, PullResponse, PushRequest, PushResponse, Refused, StateHash, SyncError, SyncReport,
+    PullRequest, PullResponse, PushRequest, PushResponse, Refused, Resolution, StateHash, SyncError,
+    SyncReport,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

@@ -11,6 +11,7 @@
 //! * `rows` the statements that bring a table in line
 //! * `vacate` unique values that move between rows
 //! * `pending` what waits, and why
+//! * `retry` another look at what waits
 //! * `held` groups that are kept and not merged yet
 
 mod error;
@@ -18,6 +19,7 @@ mod foreign;
 mod group;
 mod held;
 mod pending;
+mod retry;
 mod rows;
 mod unique;
 mod vacate;
@@ -28,4 +30,5 @@ pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
 pub(crate) use held::{Hold, any_due, due, hold, take_incomplete};
-pub(crate) use pending::list as pending_records;
+pub(crate) use pending::{count as count_pending, list as pending_records};
+pub(crate) use retry::retry;

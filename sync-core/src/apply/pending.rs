@@ -141,6 +141,13 @@ pub(crate) async fn clear(
     row.map_or(Ok(None), |row| sql::column(&row, 0))
 }
 
+/// How many records of the library are pending.
+pub(crate) async fn count<C: ConnectionTrait>(db: &C, head: &Head) -> Result<u64, StoreError> {
+    let row =
+        sql::one(db, "SELECT count(*) FROM sync_pending WHERE library = ?", [head.library.into()]).await?;
+    row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0)).map(|count| u64::try_from(count).unwrap_or(0))
+}
+
 /// True if anything is pending.
 pub(crate) async fn any<C: ConnectionTrait>(db: &C) -> Result<bool, StoreError> {
     let row = sql::one(db, "SELECT EXISTS (SELECT 1 FROM sync_pending)", []).await?;

@@ -13,7 +13,7 @@ use crate::{
     ledger::Head,
     merge::ConflictReason,
     model::Syncable,
-    peer::SyncError,
+    peer::{self, Resolution, SyncError},
     stamp::Stamp,
     store::{NameKind, sql},
     value::SyncValue,
@@ -122,7 +122,27 @@ impl SyncEngine {
             .collect()
     }
 
-    /// The conflicts found here, newest first.
+    /// Settles a conflict of [`conflicts`](Self::conflicts), by its `id`. What is written travels to the other devices;
+    /// each of them lists the conflict until it is settled there.
+    ///
+    /// ```no_run
+    /// # async fn f(engine: sync_core::SyncEngine) -> Result<(), sync_core::SyncError> {
+    /// for conflict in engine.conflicts().await? {
+    ///     println!("{} {}: {} was lost", conflict.model, conflict.field, conflict.loser_value);
+    ///     engine.resolve(conflict.id, sync_core::Resolution::RestoreLoser).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::UnknownConflict`] if there is none with this number, or it is settled; [`SyncError::UnknownRecord`] if this
+    /// program lacks the model or column, or the record was deleted and the log does not tell what it was.
+    pub async fn resolve(&self, id: i64, resolution: Resolution) -> Result<(), SyncError> {
+        self.running()?;
+        peer::resolve(&self.inner.replica, id, resolution).await
+    }
+
+    /// The conflicts found here and not settled yet, newest first.
     ///
     /// # Errors
     /// [`SyncError::Store`] if the database refuses.
@@ -132,7 +152,7 @@ impl SyncEngine {
         let rows = sql::all(
             &db,
             "SELECT id, model, record, field, winner_id, loser_id, reason, loser_value, detected_at FROM sync_conflicts \
-             WHERE library = ? ORDER BY id DESC",
+             WHERE library = ? AND judged < 2 ORDER BY id DESC",
             [head.library.into()],
         )
         .await?;
@@ -159,6 +179,17 @@ impl SyncEngine {
                 })
             })
             .collect()
+    }
+
+    /// Tries again to write every pending record, as each start of the engine does: after a migration lifted what kept a
+    /// row out. Rows that cannot be read and rows deleted without sync stay as they are. Gives how many records are
+    /// pending no more.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn retry_pending(&self) -> Result<u64, SyncError> {
+        self.running()?;
+        self.inner.replica.retry_pending().await
     }
 
     /// The records whose rows are not what their objects say, longest waiting first.

@@ -26,7 +26,7 @@ pub struct Status {
     pub digest: [u8; 16],
     /// Records whose rows are not what their objects say.
     pub pending: u64,
-    /// Conflicts on record.
+    /// Conflicts that nobody has settled.
     pub conflicts: u64,
     /// Changes kept and not merged yet.
     pub held: u64,
@@ -66,8 +66,13 @@ impl SyncEngine {
         let (db, names) = replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mut counts = [0_u64; 3];
-        for (count, table) in counts.iter_mut().zip(["sync_pending", "sync_conflicts", "sync_held"]) {
-            let statement = format!("SELECT count(*) FROM {table} WHERE library = ?");
+        let counted = [
+            "sync_pending WHERE library = ?",
+            "sync_conflicts WHERE judged < 2 AND library = ?",
+            "sync_held WHERE library = ?",
+        ];
+        for (count, what) in counts.iter_mut().zip(counted) {
+            let statement = format!("SELECT count(*) FROM {what}");
             let row = sql::one(&db, &statement, [head.library.into()]).await?;
             *count = row
                 .map_or(Ok(0), |row| sql::column::<i64>(&row, 0))

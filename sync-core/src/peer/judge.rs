@@ -11,9 +11,9 @@ use crate::{
     apply::{self, Incoming, Origin},
     capture::Batch,
     change::{Cell, Change, ChangeKind},
-    ids::RecordId,
+    ids::{Name, RecordId},
     ledger::{self, Head},
-    merge::ConflictReason,
+    merge::{ConflictReason, StoredObject},
     stamp::Stamp,
     store::{Binding, Bindings, Write, rows, sql},
     value::SyncValue,
@@ -51,7 +51,7 @@ pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
                     }
                 }
                 sql::execute(write.db, "UPDATE sync_conflicts SET judged = 1 WHERE judged = 0", []).await?;
-                let applied = write_answers(write, &inner, &bindings, &mut head, answers).await?;
+                let applied = write_changes(write, &inner, &bindings, &mut head, answers).await?;
                 let merges = applied.merged;
                 inner.report_applied(write, applied);
                 Ok(merges)
@@ -128,45 +128,64 @@ async fn answer(
             return Ok(None);
         }
     };
-    let id = head.clock.tick(replica.now_ms(), replica.runtime().random.as_ref());
-    let mut cells: Vec<Cell> = binding
+    let cells: Vec<Cell> = binding
         .travelling()
         .filter(|index| merged[*index] != remote[*index])
         .map(|index| {
             let column = &binding.spec().columns[index];
-            Cell { column: column.wire.clone(), tag: column.tag, version: id, value: merged[index].clone() }
+            Cell {
+                column: column.wire.clone(),
+                tag: column.tag,
+                version: Stamp::NIL,
+                value: merged[index].clone(),
+            }
         })
         .collect();
     if cells.is_empty() {
         return Ok(None);
     }
+    let mut change = author(replica, head, binding.name().clone(), record.clone(), object, cells);
+    change.kind = ChangeKind::Merge;
+    Ok(Some(change))
+}
+
+/// A new change of this device that writes `cells` of a record, knowing all of `object`.
+pub(super) fn author(
+    replica: &Replica,
+    head: &mut Head,
+    model: Name,
+    record: RecordId,
+    object: StoredObject,
+    mut cells: Vec<Cell>,
+) -> Change {
+    let id = head.clock.tick(replica.now_ms(), replica.runtime().random.as_ref());
+    cells.iter_mut().for_each(|cell| cell.version = id);
     cells.sort_unstable_by(|a, b| a.column.cmp(&b.column));
-    let change = Change {
+    Change {
         id,
         device: head.identity.device,
-        previous: head.previous,
+        previous: head.previous.replace(id),
         txn: id,
         more: false,
-        kind: ChangeKind::Merge,
-        model: binding.name().clone(),
-        record: record.clone(),
+        kind: ChangeKind::Edit,
+        model,
+        record,
         generation: object.generation,
         born: object.born,
         context: object.clock,
         cells,
-    };
-    head.previous = Some(id);
-    Ok(Some(change))
+    }
 }
 
-async fn write_answers(
+/// Applies changes of this device and logs them.
+pub(super) async fn write_changes(
     write: &mut Write<'_>,
     replica: &Replica,
     bindings: &Bindings,
     head: &mut Head,
-    answers: Vec<Change>,
+    changes: Vec<Change>,
 ) -> Result<apply::Applied, SyncError> {
-    let incoming = answers
+    let incoming = changes
         .into_iter()
         .map(|change| {
             let bytes = change.encode().into_bytes();

@@ -8,6 +8,7 @@ mod limits;
 mod message;
 mod positions;
 mod replica;
+mod resolve;
 mod round;
 mod serve;
 mod sync_error;
@@ -23,11 +24,13 @@ pub use message::{
 };
 
 pub use limits::Limits;
+pub use resolve::Resolution;
 pub use round::SyncReport;
 pub use sync_error::SyncError;
 
 pub(crate) use positions::load as position_with;
 pub(crate) use replica::{Replica, Report};
+pub(crate) use resolve::resolve;
 pub(crate) use round::sync_with;
 pub(crate) use serve::Served;
 

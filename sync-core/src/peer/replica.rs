@@ -342,6 +342,25 @@ impl Replica {
         Ok(due)
     }
 
+    /// Looks again at all that is pending. Gives how many records are pending no more.
+    pub(crate) async fn retry_pending(self: &Arc<Self>) -> Result<u64, SyncError> {
+        let replica = self.clone();
+        self.store
+            .write(move |write| {
+                Box::pin(async move {
+                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
+                    let before = apply::count_pending(write.db, &head).await?;
+                    if before == 0 {
+                        return Ok(0);
+                    }
+                    let applied = apply::retry(write, &bindings, &mut head, replica.now_ms()).await?;
+                    replica.report_applied(write, applied);
+                    Ok(before.saturating_sub(apply::count_pending(write.db, &head).await?))
+                })
+            })
+            .await
+    }
+
     /// Merges the held groups whose time has come.
     pub(crate) async fn release_held(self: &Arc<Self>) -> Result<u64, SyncError> {
         let (db, names) = self.store.read().await?;

@@ -47,6 +47,9 @@ pub enum SyncError {
     /// No record has this key, or its model is not one of this program's.
     #[error("unknown record: {0}")]
     UnknownRecord(String),
+    /// No conflict has this number, or it is settled already.
+    #[error("no open conflict has the number {0}")]
+    UnknownConflict(i64),
     /// The engine was shut down.
     #[error("the engine was shut down")]
     Shutdown,

@@ -80,6 +80,7 @@ fn install_statements() -> &'static [&'static str] {
          constraint_name TEXT NOT NULL, key BLOB NOT NULL, object INTEGER NOT NULL, \
          PRIMARY KEY (library, model, constraint_name, key, object)) WITHOUT ROWID",
         "CREATE INDEX IF NOT EXISTS sync_keys_object ON sync_keys (object)",
+        // judged: 0 not yet, 1 put before the user's merge function, 2 settled by a person.
         "CREATE TABLE IF NOT EXISTS sync_conflicts (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, \
          model INTEGER NOT NULL, record BLOB NOT NULL, field TEXT NOT NULL, winner_id BLOB NOT NULL, \
          loser_id BLOB NOT NULL, reason TEXT NOT NULL, loser_value BLOB, detected_at INTEGER NOT NULL, \

@@ -10,5 +10,6 @@ mod dropped_writes;
 mod faults;
 mod many;
 mod observe;
+mod settle;
 mod triggers;
 mod ways;
