@@ -91,6 +91,9 @@ impl<'a> Round<'a> {
         let asked_at = replica.now_ms();
         let theirs = peer.hello(mine.clone()).await?;
         let waited = replica.now_ms().saturating_sub(asked_at);
+        if theirs.protocol != mine.protocol {
+            return Err(PeerError::Protocol { ours: mine.protocol, theirs: theirs.protocol }.into());
+        }
         if theirs.library != mine.library {
             return Err(PeerError::WrongLibrary { asked: mine.library }.into());
         }
@@ -288,8 +291,11 @@ impl<'a> Round<'a> {
             return Err(PeerError::Busy("the peer's log was begun anew during the round".into()).into());
         }
         let mut hash = page.base_hash;
-        let continues = page.base_seq == self.position.seq;
-        if continues && page.base_hash != self.position.state_hash {
+        // A page begins later than asked only where the log no longer holds what stood between; one that begins
+        // earlier is of a log that has become shorter.
+        let shorter = page.base_seq < self.position.seq;
+        let differs = page.base_seq == self.position.seq && page.base_hash != self.position.state_hash;
+        if shorter || differs {
             return self.restart().await;
         }
         self.theirs.latest_seq = page.latest_seq;

@@ -135,7 +135,9 @@ impl Replica {
         let cursor: Option<FeedCursor> = match &request.after {
             Some(cursor) => Some(
                 rmp_serde::from_slice(&cursor.0)
-                    .map_err(|_| PeerError::Invalid("the cursor is not one of this feed".into()))?,
+                    .ok()
+                    .filter(|cursor: &FeedCursor| cursor.log_id == self.identity().log_id)
+                    .ok_or_else(|| PeerError::Invalid("the cursor is not one of this feed".into()))?,
             ),
             None => None,
         };
