@@ -322,7 +322,10 @@ impl Replica {
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
-                    if let Some((device, position)) = from {
+                    received.forked = applied.forked;
+                    if applied.forked {
+                        positions::forget(write.db, head.library).await?;
+                    } else if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
                     Ok::<_, SyncError>((received, flushed, settled, applied, head.seq))
@@ -428,4 +431,6 @@ pub(crate) struct Received {
     pub(crate) pending: u64,
     /// How far ahead the furthest held change is, in milliseconds.
     pub(crate) ahead_ms: u64,
+    /// An author was found to be forked: all positions begin anew.
+    pub(crate) forked: bool,
 }

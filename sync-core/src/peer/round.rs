@@ -65,6 +65,9 @@ struct Round<'a> {
     report: SyncReport,
     /// True once the peer's log was begun again in this round.
     restarted: bool,
+    /// True once the positions began anew in this round. Ours is then offered in the next one: only its `hello` tells
+    /// the peer of a fork, and until then it takes changes below a forked author's head for duplicates.
+    anew: bool,
 }
 
 /// One round with `peer`.
@@ -100,6 +103,7 @@ impl<'a> Round<'a> {
         if theirs.device == mine.device {
             return Err(PeerError::SameDevice { device: mine.device }.into());
         }
+        replica.learn_forks(&theirs.vector).await?;
         let (db, names) = replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mut position = positions::load(&db, head.library, theirs.device).await?;
@@ -118,7 +122,7 @@ impl<'a> Round<'a> {
         let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);
         let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
         let report = SyncReport { clock_offset_ms: there.saturating_sub(here), ..SyncReport::default() };
-        Ok(Self { replica, peer, theirs, position, report, restarted: false })
+        Ok(Self { replica, peer, theirs, position, report, restarted: false, anew: false })
     }
 
     /// Reads the state feed to its end, page by page; an interrupted one goes on where it was.
@@ -172,7 +176,7 @@ impl<'a> Round<'a> {
     /// Sends what the peer lacks, page by page; the first request also pulls.
     async fn push_and_pull(&mut self) -> Result<(), SyncError> {
         let mut asked = false;
-        loop {
+        while !self.anew {
             let (changes, next, end) = self.outgoing().await?;
             let sends = !changes.is_empty();
             if !sends && asked {
@@ -217,6 +221,7 @@ impl<'a> Round<'a> {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// The next changes of our log that the peer lacks: the changes, the position after them, the end of the log.
@@ -291,6 +296,9 @@ impl<'a> Round<'a> {
             return Err(PeerError::Busy("the peer's log was begun anew during the round".into()).into());
         }
         let mut hash = page.base_hash;
+        if self.replica.learn_forks(&page.vector).await? {
+            return self.read_anew().await;
+        }
         // A page begins later than asked only where the log no longer holds what stood between; one that begins
         // earlier is of a log that has become shorter.
         let shorter = page.base_seq < self.position.seq;
@@ -326,7 +334,7 @@ impl<'a> Round<'a> {
         let from = Some((self.theirs.device, self.position.clone()));
         let received = self.replica.receive(groups, Origin::Log, from).await?;
         self.take_note(&received, true);
-        Ok(())
+        if received.forked { self.read_anew().await } else { Ok(()) }
     }
 
     /// The peer's log is not the one that our cursor is in: it was restored. Reads it from the beginning.
@@ -338,6 +346,12 @@ impl<'a> Round<'a> {
         }
         self.restarted = true;
         tracing::warn!(peer = %self.theirs.device, "the peer's log differs from what was read of it: reading it anew");
+        self.read_anew().await
+    }
+
+    /// Reads the peer's log from its beginning, without what is here; ours is offered to it again in the next round.
+    async fn read_anew(&mut self) -> Result<(), SyncError> {
+        self.anew = true;
         self.position = Position { log_id: Some(self.theirs.log_id), ..Position::default() };
         let request = self.pull_request().await?;
         let answer = self.peer.pull(request).await;

@@ -242,6 +242,7 @@ impl Peer for Served {
             return Err(PeerError::SameDevice { device: identity.device });
         }
         replica.flush().await?;
+        replica.learn_forks(&hello.vector).await?;
         Ok(replica.introduce(Some(hello.device)).await?)
     }
 
