@@ -3,11 +3,14 @@
 pub mod device;
 pub mod entities;
 pub mod faulty;
+pub mod served;
+pub mod state;
 pub mod tangled;
 pub mod workload;
 pub mod writes;
 
 pub use device::Device;
+pub use served::Served;
 
 /// The README's quick start compiles and runs.
 #[cfg(doctest)]
