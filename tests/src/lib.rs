@@ -5,11 +5,14 @@ pub mod entities;
 pub mod faulty;
 pub mod interrupt;
 pub mod nested;
+pub mod served;
+pub mod state;
 pub mod tangled;
 pub mod workload;
 pub mod writes;
 
 pub use device::Device;
+pub use served::Served;
 
 /// The README's quick start compiles and runs.
 #[cfg(doctest)]

@@ -67,6 +67,8 @@ pub(crate) struct Applied {
     pub(crate) pending: Vec<(Name, RecordId, PendingReason)>,
     /// Records whose rows hold something else than was written: triggers saw to it.
     pub(crate) rewritten: u64,
+    /// An author was found to be forked: what was spared because its head covered it may not be here.
+    pub(crate) forked: bool,
     /// The end of the log.
     pub(crate) to: Seq,
 }
@@ -262,7 +264,7 @@ pub(super) async fn bring_in_line(
     let objects = stored_objects(head, set, keys);
     keep_keys(write, bindings, head, set, &objects).await?;
     commit.objects = objects;
-    commit.write(write, head).await?;
+    applied.forked = commit.write(write, head).await?.forked;
     if let Some(images) = images {
         let absorbed = capture::absorb(write, bindings, head, &images, AbsorbScope::TriggersToAbsorb).await?;
         applied.rewritten = absorbed.records.len() as u64;

@@ -73,6 +73,8 @@ pub(crate) struct Committed {
     pub(crate) from: Seq,
     /// The end of the log.
     pub(crate) to: Seq,
+    /// True if an author was found to be forked.
+    pub(crate) forked: bool,
 }
 
 impl Commit {
@@ -122,7 +124,7 @@ impl Commit {
         write_objects(write, head, self.objects, &models).await?;
         write_conflicts(write, head, self.conflicts, &models).await?;
         head.save(write.db).await?;
-        Ok(Committed { from, to: head.seq })
+        Ok(Committed { from, to: head.seq, forked: origins.forked() })
     }
 
     async fn intern(&self, write: &mut Write<'_>) -> Result<HashMap<Name, i64>, LedgerError> {

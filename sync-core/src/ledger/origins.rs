@@ -66,6 +66,24 @@ pub(crate) async fn any_ahead<C: ConnectionTrait>(db: &C) -> Result<bool, StoreE
     Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
 }
 
+/// Marks the authors as forked that another replica knows to be. True if one was not marked before.
+pub(crate) async fn mark_forked(
+    write: &mut Write<'_>,
+    library: i64,
+    theirs: &Vector,
+) -> Result<bool, LedgerError> {
+    let mut origins = Origins::load(write, library).await?;
+    let mut ids = HashMap::new();
+    for device in theirs.forked() {
+        ids.insert(device, write.names.intern(write.db, NameKind::Device, device.as_bytes()).await?);
+    }
+    let mut marks = Vector::new();
+    theirs.forked().for_each(|device| marks.mark_forked(device));
+    origins.adopt(&marks, &ids);
+    origins.save(write.db).await?;
+    Ok(origins.forked())
+}
+
 /// The device with this integer.
 pub(crate) fn device_of(names: &Names, id: i64) -> Result<DeviceId, LedgerError> {
     let bytes = names.name(id).ok_or_else(|| StoreError::Corrupt(format!("device {id} has no name")))?;
@@ -86,6 +104,8 @@ pub(crate) struct Origins {
     moved: HashMap<DeviceId, i64>,
     /// True where an author has changes beyond a gap, from before or from this commit.
     ahead: bool,
+    /// True once an author was found to be forked.
+    forked: bool,
 }
 
 impl Origins {
@@ -93,7 +113,7 @@ impl Origins {
     pub(crate) async fn load(write: &Write<'_>, library: i64) -> Result<Self, LedgerError> {
         let vector = vector(write.db, &write.names, library).await?;
         let ahead = any_ahead(write.db).await?;
-        Ok(Self { library, vector, moved: HashMap::new(), ahead })
+        Ok(Self { library, vector, moved: HashMap::new(), ahead, forked: false })
     }
 
     /// Takes in a change. True if it stands beyond a gap.
@@ -119,6 +139,7 @@ impl Origins {
             tracing::warn!(%device, %id, "two databases write under one device id");
             self.vector.mark_forked(device);
             self.moved.insert(device, device_id);
+            self.forked = true;
             return false;
         }
         self.ahead = true;
@@ -135,10 +156,16 @@ impl Origins {
         }
         for device in vector.forked() {
             if let Some(id) = ids.get(&device) {
+                self.forked |= !self.vector.is_forked(device);
                 self.vector.mark_forked(device);
                 self.moved.insert(device, *id);
             }
         }
+    }
+
+    /// True once an author was found to be forked that was not before.
+    pub(crate) fn forked(&self) -> bool {
+        self.forked
     }
 
     /// The vector as it is now.

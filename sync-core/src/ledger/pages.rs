@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Head, LedgerError, extend, objects, origins};
 use crate::{
     change::Change,
-    ids::{RecordId, Seq, StateHash},
+    ids::{LogId, RecordId, Seq, StateHash},
     merge::StoredObject,
     store::{Binding, Bindings, Names, rows, sql},
     vector::Vector,
@@ -207,6 +207,8 @@ pub(crate) struct FeedStart {
 /// How far a reader of the feed is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FeedCursor {
+    /// The log that the feed is of: positions and ids mean nothing elsewhere.
+    pub(crate) log_id: LogId,
     pub(crate) start: FeedStart,
     after_seq: i64,
     after_id: i64,
@@ -246,7 +248,7 @@ pub(crate) async fn feed_page<C: ConnectionTrait>(
                 state_hash: hash_at(db, head, seq).await?,
                 vector: origins::vector(db, names, head.library).await?,
             };
-            FeedCursor { start, after_seq: -1, after_id: 0 }
+            FeedCursor { log_id: head.identity.log_id, start, after_seq: -1, after_id: 0 }
         }
     };
     let row =

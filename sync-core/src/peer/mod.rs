@@ -3,6 +3,7 @@
 //! Neighbours: `apply` and `ledger` below do the work; transports (in crates of their own) carry the messages.
 
 mod error;
+mod forks;
 mod judge;
 mod limits;
 mod message;

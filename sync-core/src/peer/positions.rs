@@ -48,6 +48,11 @@ pub(crate) async fn load<C: ConnectionTrait>(
     }
 }
 
+/// Forgets how far this replica is with everybody: all is offered and read again, without what is here.
+pub(crate) async fn forget<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
+    Ok(sql::execute(db, "DELETE FROM sync_positions WHERE library = ?", [library.into()]).await.map(drop)?)
+}
+
 /// Saves the position with a peer.
 pub(crate) async fn save<C: ConnectionTrait>(
     db: &C,

@@ -285,12 +285,15 @@ impl Replica {
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
+                    received.forked = applied.forked;
                     replica.report_applied(write, applied);
                     if received.held > 0 {
                         let Received { held: changes, ahead_ms, .. } = received;
                         replica.report(write, Report::Held { changes, ahead_ms });
                     }
-                    if let Some((device, position)) = from {
+                    if received.forked {
+                        positions::forget(write.db, head.library).await?;
+                    } else if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
                     Ok(received)
@@ -408,4 +411,6 @@ pub(crate) struct Received {
     pub(crate) pending: u64,
     /// How far ahead the furthest held change is, in milliseconds.
     pub(crate) ahead_ms: u64,
+    /// An author was found to be forked: all positions begin anew.
+    pub(crate) forked: bool,
 }

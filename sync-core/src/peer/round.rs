@@ -71,6 +71,9 @@ struct Round<'a> {
     digest: Option<[u8; 16]>,
     /// True once the peer's log was begun again in this round.
     restarted: bool,
+    /// True once the positions began anew in this round. Ours is then offered in the next one: only its `hello` tells
+    /// the peer of a fork, and until then it takes changes below a forked author's head for duplicates.
+    anew: bool,
 }
 
 /// One round with `peer`.
@@ -91,12 +94,16 @@ impl<'a> Round<'a> {
         let asked_at = replica.now_ms();
         let theirs = peer.hello(mine.clone()).await?;
         let waited = replica.now_ms().saturating_sub(asked_at);
+        if theirs.protocol != mine.protocol {
+            return Err(PeerError::Protocol { ours: mine.protocol, theirs: theirs.protocol }.into());
+        }
         if theirs.library != mine.library {
             return Err(PeerError::WrongLibrary { asked: mine.library }.into());
         }
         if theirs.device == mine.device {
             return Err(PeerError::SameDevice { device: mine.device }.into());
         }
+        replica.learn_forks(&theirs.vector).await?;
         let (db, names) = replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mut position = positions::load(&db, head.library, theirs.device).await?;
@@ -115,7 +122,7 @@ impl<'a> Round<'a> {
         let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);
         let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
         let report = SyncReport { clock_offset_ms: there.saturating_sub(here), ..SyncReport::default() };
-        Ok(Self { replica, peer, theirs, position, report, digest: None, restarted: false })
+        Ok(Self { replica, peer, theirs, position, report, digest: None, restarted: false, anew: false })
     }
 
     async fn run(mut self) -> Result<SyncReport, SyncError> {
@@ -183,7 +190,7 @@ impl<'a> Round<'a> {
     /// Sends what the peer lacks, page by page; the first request also pulls.
     async fn push_and_pull(&mut self) -> Result<(), SyncError> {
         let mut asked = false;
-        loop {
+        while !self.anew {
             let (changes, next, end) = self.outgoing().await?;
             let sends = !changes.is_empty();
             if !sends && asked {
@@ -229,6 +236,7 @@ impl<'a> Round<'a> {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// The next changes of our log that the peer lacks: the changes, the position after them, the end of the log.
@@ -303,8 +311,14 @@ impl<'a> Round<'a> {
             return Err(PeerError::Busy("the peer's log was begun anew during the round".into()).into());
         }
         let mut hash = page.base_hash;
-        let continues = page.base_seq == self.position.seq;
-        if continues && page.base_hash != self.position.state_hash {
+        if self.replica.learn_forks(&page.vector).await? {
+            return self.read_anew().await;
+        }
+        // A page begins later than asked only where the log no longer holds what stood between; one that begins
+        // earlier is of a log that has become shorter.
+        let shorter = page.base_seq < self.position.seq;
+        let differs = page.base_seq == self.position.seq && page.base_hash != self.position.state_hash;
+        if shorter || differs {
             return self.restart().await;
         }
         self.theirs.latest_seq = page.latest_seq;
@@ -336,7 +350,7 @@ impl<'a> Round<'a> {
         let from = Some((self.theirs.device, self.position.clone()));
         let received = self.replica.receive(groups, Origin::Log, from).await?;
         self.take_note(&received, true);
-        Ok(())
+        if received.forked { self.read_anew().await } else { Ok(()) }
     }
 
     /// The peer's log is not the one that our cursor is in: it was restored. Reads it from the beginning.
@@ -348,6 +362,12 @@ impl<'a> Round<'a> {
         }
         self.restarted = true;
         tracing::warn!(peer = %self.theirs.device, "the peer's log differs from what was read of it: reading it anew");
+        self.read_anew().await
+    }
+
+    /// Reads the peer's log from its beginning, without what is here; ours is offered to it again in the next round.
+    async fn read_anew(&mut self) -> Result<(), SyncError> {
+        self.anew = true;
         self.position = Position { log_id: Some(self.theirs.log_id), ..Position::default() };
         let request = self.pull_request().await?;
         let answer = self.peer.pull(request).await;
@@ -374,8 +394,9 @@ impl<'a> Round<'a> {
         let same_changes = *theirs == mine;
         let same_objects = self.digest == Some(head.digest.to_bytes());
         self.report.in_sync = same_changes && same_objects;
-        self.report.diverged =
-            same_changes && !same_objects && self.digest.is_some() && self.report.snapshot_records == 0;
+        // A forked author has no entry in a vector, so equal vectors say nothing of its changes.
+        let says_all = mine.forked().next().is_none() && self.report.snapshot_records == 0;
+        self.report.diverged = same_changes && !same_objects && self.digest.is_some() && says_all;
         if self.report.diverged {
             tracing::error!(peer = %self.theirs.device, "the same changes gave other objects here than there");
         }

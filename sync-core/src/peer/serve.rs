@@ -137,7 +137,9 @@ impl Replica {
         let cursor: Option<FeedCursor> = match &request.after {
             Some(cursor) => Some(
                 rmp_serde::from_slice(&cursor.0)
-                    .map_err(|_| PeerError::Invalid("the cursor is not one of this feed".into()))?,
+                    .ok()
+                    .filter(|cursor: &FeedCursor| cursor.log_id == self.identity().log_id)
+                    .ok_or_else(|| PeerError::Invalid("the cursor is not one of this feed".into()))?,
             ),
             None => None,
         };
@@ -240,6 +242,7 @@ impl Peer for Served {
             return Err(PeerError::SameDevice { device: identity.device });
         }
         replica.flush().await?;
+        replica.learn_forks(&hello.vector).await?;
         Ok(replica.introduce(Some(hello.device)).await?)
     }
 

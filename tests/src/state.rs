@@ -1,0 +1,75 @@
+//! All of a device that a fault must leave as it was, and what devices in sync have in common.
+
+use sync_core::{DeviceId, Entry, Peer, PullRequest, Seq, Vector};
+
+use crate::Device;
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Every row of every table.
+    pub rows: String,
+    /// The digest of the objects.
+    pub digest: [u8; 16],
+    /// The end of the log.
+    pub latest_seq: u64,
+    /// How many records are pending.
+    pub pending: u64,
+    /// How many changes are held.
+    pub held: u64,
+    /// How many conflicts are on record.
+    pub conflicts: u64,
+}
+
+impl Device {
+    /// How it stands; its ledger and rows are found to be in order first.
+    pub async fn state(&self) -> State {
+        let verified = self.engine.verify().await.expect("verify");
+        assert!(verified.is_clean(), "{:?}", verified.findings);
+        let status = self.engine.status().await.expect("a status");
+        State {
+            rows: self.dump().await,
+            digest: status.digest,
+            latest_seq: status.latest_seq.0,
+            pending: status.pending,
+            held: status.held,
+            conflicts: status.conflicts,
+        }
+    }
+
+    /// Fails unless both have the same rows and objects, and nothing waits.
+    pub async fn assert_equal(&self, other: &Device) {
+        let (mine, theirs) = (self.state().await, other.state().await);
+        assert_eq!(mine.rows, theirs.rows, "equal rows");
+        assert_eq!(mine.digest, theirs.digest, "equal objects");
+        assert_eq!([mine.pending, mine.held, theirs.pending, theirs.held], [0; 4], "nothing waits");
+    }
+
+    /// The changes of `author` in the log, in the bytes in which they are served.
+    pub async fn bytes_of(&self, author: DeviceId) -> Vec<Vec<u8>> {
+        let mut request = PullRequest {
+            library: self.engine.library_id(),
+            device: DeviceId::from_bytes([9; 16]),
+            log_id: None,
+            from_seq: Seq(0),
+            have: Vector::new(),
+            max_entries: 1_000,
+            max_bytes: 1 << 20,
+        };
+        let mut found = Vec::new();
+        loop {
+            let page = self.engine.pull(request.clone()).await.expect("a page");
+            for entry in page.entries {
+                let Entry::Change(bytes) = entry else { panic!("a reader that has nothing is given all") };
+                let change = sync_core::Change::decode(&bytes).expect("a change");
+                if change.device == author {
+                    found.push(bytes.into_vec());
+                }
+            }
+            request.from_seq = page.next_seq;
+            if page.next_seq >= page.latest_seq {
+                return found;
+            }
+        }
+    }
+}
