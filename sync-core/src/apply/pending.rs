@@ -32,10 +32,13 @@ pub enum PendingReason {
     Unreadable,
     /// The row was deleted here without sync; it is written again when another device changes it.
     Absorbed,
+    /// It came while this program did not know its model or had no table for it; it is written in the same moment in which the
+    /// model is known, unless something else is in the way.
+    UnknownModel,
 }
 
 impl PendingReason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Hidden,
         Self::MissingParent,
         Self::UniqueClash,
@@ -44,6 +47,7 @@ impl PendingReason {
         Self::Invalid,
         Self::Unreadable,
         Self::Absorbed,
+        Self::UnknownModel,
     ];
 
     /// The reason's name, as it is stored.
@@ -57,6 +61,7 @@ impl PendingReason {
             Self::Invalid => "invalid",
             Self::Unreadable => "unreadable",
             Self::Absorbed => "absorbed",
+            Self::UnknownModel => "unknown_model",
         }
     }
 
@@ -179,6 +184,26 @@ pub(crate) async fn list<C: ConnectionTrait>(
                 since: u64::try_from(sql::column::<i64>(row, 5)?).unwrap_or(0),
             })
         })
+        .collect()
+}
+
+/// The next `most` records that wait for something to be looked at again, in order, after `last`. Those that wait for
+/// a local write are passed over: a row that cannot be read, one that was deleted without sync.
+pub(super) async fn to_retry<C: ConnectionTrait>(
+    db: &C,
+    library: i64,
+    last: &(i64, RecordId),
+    most: u32,
+) -> Result<Vec<(i64, RecordId)>, StoreError> {
+    let rows = sql::all(
+        db,
+        "SELECT model, record FROM sync_pending WHERE library = ? AND (model, record) > (?, ?) \
+         AND reason NOT IN ('unreadable', 'absorbed') ORDER BY model, record LIMIT ?",
+        [library.into(), last.0.into(), last.1.as_bytes().to_vec().into(), i64::from(most).into()],
+    )
+    .await?;
+    rows.iter()
+        .map(|row| Ok((sql::column(row, 0)?, RecordId::from_bytes(sql::column::<Vec<u8>>(row, 1)?))))
         .collect()
 }
 

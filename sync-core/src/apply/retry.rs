@@ -3,41 +3,51 @@
 use super::{
     ApplyError,
     group::{Applied, RemoteChange, bring_in_line},
-    pending::{self, PendingReason},
+    pending,
     working::WorkingSet,
 };
 use crate::{
     change::ChangeKind,
+    ids::RecordId,
     ledger::{Commit, Head},
     store::{Bindings, Write},
 };
 
-/// Tries again to write every pending record whose object is to be in its row. Those that wait for a local write are left
-/// alone: a row that cannot be read, one that was deleted without sync.
+/// How many records are looked at together.
+const SLICE: u32 = 2_000;
+
+/// Tries again to write every pending record whose object is to be in its row.
 pub(crate) async fn retry(
     write: &mut Write<'_>,
     bindings: &Bindings,
     head: &mut Head,
     now_ms: u64,
 ) -> Result<Applied, ApplyError> {
-    let mut set = WorkingSet::default();
-    for waiting in pending::list(write.db, &write.names, head.library).await? {
-        let local = matches!(waiting.reason, PendingReason::Unreadable | PendingReason::Absorbed);
-        if !local && bindings.by_name(&waiting.model).is_some() {
-            set.load(write, bindings, head, &waiting.model, [waiting.record]).await?;
+    let mut all = Applied { to: head.seq, ..Applied::default() };
+    let mut last = (0, RecordId::from_bytes([]));
+    loop {
+        let waiting = pending::to_retry(write.db, head.library, &last, SLICE).await?;
+        let Some(end) = waiting.last() else { return Ok(all) };
+        last = end.clone();
+        let mut set = WorkingSet::default();
+        for of_model in waiting.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(binding) = bindings.by_model(of_model[0].0) else { continue };
+            let records = of_model.iter().map(|(_, record)| record.clone());
+            set.load(write, bindings, head, binding.name(), records).await?;
         }
+        for working in set.records.values_mut() {
+            // As if it had just come: what keeps it out is found out anew.
+            working.changed = working.is_alive();
+        }
+        let mut applied = Applied::default();
+        bring_in_line(write, bindings, head, &mut set, Commit::default(), &mut applied, now_ms).await?;
+        let written = set.records.iter().filter(|(_, working)| working.changed && working.wait.is_none());
+        applied.changes.extend(written.map(|(key, working)| RemoteChange {
+            model: working.model.clone(),
+            record: key.1.clone(),
+            kind: ChangeKind::Edit,
+        }));
+        all.changes.append(&mut applied.changes);
+        all.pending.append(&mut applied.pending);
     }
-    for working in set.records.values_mut() {
-        // As if it had just come: what keeps it out is found out anew.
-        working.changed = working.is_alive();
-    }
-    let mut applied = Applied { to: head.seq, ..Applied::default() };
-    bring_in_line(write, bindings, head, &mut set, Commit::default(), &mut applied, now_ms).await?;
-    let written = set.records.iter().filter(|(_, working)| working.changed && working.wait.is_none());
-    applied.changes.extend(written.map(|(key, working)| RemoteChange {
-        model: working.model.clone(),
-        record: key.1.clone(),
-        kind: ChangeKind::Edit,
-    }));
-    Ok(applied)
 }

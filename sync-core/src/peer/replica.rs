@@ -232,6 +232,7 @@ impl Replica {
         write: &mut Write<'_>,
         batch: Batch,
     ) -> Result<(Arc<Bindings>, Head, Flushed), SyncError> {
+        let before = self.models.bound();
         let bindings = self.models.refresh(write).await?;
         let mut head = Head::load(write.db, &write.names).await?;
         let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
@@ -245,6 +246,11 @@ impl Replica {
             self.report(write, Report::Local { changes, to: head.seq });
         }
         self.report_applied(write, settled);
+        if !Arc::ptr_eq(&before, &bindings) {
+            // Other tables may take what these could not.
+            let retried = apply::retry(write, &bindings, &mut head, self.now_ms()).await?;
+            self.report_applied(write, retried);
+        }
         Ok((bindings, head, flushed))
     }
 
