@@ -101,7 +101,10 @@ impl Commit {
                 head.previous = Some(entry.id);
             }
             let chain = (index == last).then_some(head.chain);
-            rows.extend(entry_row(entry, head, device, &models, ahead, chain));
+            // What others wrote is committed in whole groups, or in parts that nobody waits to be completed: the log may be
+            // served up to here.
+            let more = entry.more && (index != last || entry.device == head.identity.device);
+            rows.extend(entry_row(Entry { more, ..entry }, head, device, &models, ahead, chain));
         }
         sql::insert_rows(write.db, INSERT_ENTRY, ENTRY_WIDTH, "", rows).await?;
 

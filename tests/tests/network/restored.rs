@@ -174,20 +174,19 @@ async fn check_clone(first: usize, second: usize) {
     assert!(matches!(error, SyncError::Peer(PeerError::SameDevice { .. })), "{error}");
     world.devices.push(clone);
 
-    // Each write is a group of its own.
     for (which, title) in
         [(first, "one"), (second, "two"), (first, "three"), (second, "four"), (first, "five")]
     {
-        add(&world.devices[which], title, 1).await;
+        add(&world.devices[which], title, 4).await;
         world.devices[which].engine.flush().await.expect("a flush");
     }
     world.rounds(4).await;
-    world.assert_equal(8).await;
+    world.assert_equal(23).await;
     edit(&world.devices[first], "two 0", "edited there").await;
     edit(&world.devices[second], "one 0", "edited here").await;
     add(&world.devices[OTHER], "by another", 1).await;
     world.rounds(4).await;
-    world.assert_equal(9).await;
+    world.assert_equal(24).await;
     let rows = world.devices[OTHER].dump().await;
     assert!(rows.contains("'edited there'") && rows.contains("'edited here'"), "{rows}");
 }
