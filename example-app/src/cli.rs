@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use sync_core::LibraryId;
 
 /// A file library that spans devices.
@@ -84,8 +84,16 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 20)]
         most: u32,
     },
-    /// Show what was lost to other writes.
+    /// Show what was lost to other writes and not settled yet.
     Conflicts,
+    /// Settle a conflict.
+    Resolve {
+        /// Its number, as `conflicts` shows it.
+        id: i64,
+        /// What is right.
+        #[arg(value_enum)]
+        right: Right,
+    },
     /// Check ledger and rows.
     Verify,
     /// Three devices write apart and come together, on the files of a real directory.
@@ -99,4 +107,13 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 20_000)]
         most: usize,
     },
+}
+
+/// Which of two values is right.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Right {
+    /// The one that stands.
+    Winner,
+    /// The one that was lost: it is written again.
+    Loser,
 }

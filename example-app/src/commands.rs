@@ -6,9 +6,10 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
     QueryFilter, QueryOrder, Set, Statement,
 };
+use sync_core::Resolution;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Right},
     demo,
     entities::{entry, entry_tag, location, tag, user_metadata},
     error::AppError,
@@ -34,6 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), AppError> {
         Command::Status => status(&library).await,
         Command::Log { most } => log(&library, most).await,
         Command::Conflicts => conflicts(&library).await,
+        Command::Resolve { id, right } => resolve(&library, id, right).await,
         Command::Verify => verify(&library).await,
         Command::Demo { .. } => Ok(()),
     };
@@ -264,9 +266,11 @@ async fn log(library: &Library, most: u32) -> Result<(), AppError> {
 
 async fn conflicts(library: &Library) -> Result<(), AppError> {
     let names = show::Names::load(library).await?;
-    let mut table = show::table(["model", "record", "field", "reason", "winner", "loser", "lost value"]);
+    let mut table =
+        show::table(["id", "model", "record", "field", "reason", "winner", "loser", "lost value"]);
     for conflict in library.engine.conflicts().await? {
         table.add_row([
+            conflict.id.to_string(),
             conflict.model.to_string(),
             conflict.record.to_string(),
             conflict.field.to_string(),
@@ -277,6 +281,16 @@ async fn conflicts(library: &Library) -> Result<(), AppError> {
         ]);
     }
     println!("{table}");
+    Ok(())
+}
+
+async fn resolve(library: &Library, id: i64, right: Right) -> Result<(), AppError> {
+    let resolution = match right {
+        Right::Winner => Resolution::KeepWinner,
+        Right::Loser => Resolution::RestoreLoser,
+    };
+    library.engine.resolve(id, resolution).await?;
+    println!("settled; the next sync tells the other devices");
     Ok(())
 }
 

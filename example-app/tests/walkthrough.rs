@@ -93,7 +93,21 @@ fn two_devices_share_what_one_of_them_indexed() {
     assert!(run(&sofa, &["verify"]).contains("all is as it should be"));
     assert!(run(&sofa, &["status"]).contains("digest"));
     assert!(run(&sofa, &["log"]).contains("entry_tag"));
-    run(&sofa, &["conflicts"]);
+
+    run(&desk, &["tag", "urgent", letter]);
+    run(&desk, &["note", letter, "from the desk"]);
+    run(&sofa, &["note", letter, "from the sofa"]);
+    assert!(run(&sofa, &sync).contains("1 conflicts"));
+    let conflicts = run(&sofa, &["conflicts"]);
+    let line = conflicts.lines().find(|line| line.contains("from the desk")).expect("the note that was lost");
+    let id = line.split_whitespace().nth(1).expect("its number");
+    run(&sofa, &["resolve", id, "loser"]);
+    assert!(!run(&sofa, &["conflicts"]).contains("from the desk"));
+    assert!(run(&sofa, &sync).contains("in sync"));
+    let listed = run(&desk, &["ls", files.join("letters").to_str().expect("a path")]);
+    assert!(listed.contains("from the desk") && listed.contains("urgent"), "{listed}");
+    let again = app(&sofa, &["resolve", id, "winner"]).output().expect("the program runs");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("no open conflict"), "{again:?}");
 }
 
 #[test]
