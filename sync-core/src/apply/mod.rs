@@ -27,5 +27,5 @@ pub(crate) use error::ApplyError;
 pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
-pub(crate) use held::{Hold, any_due, due, hold, take_incomplete};
+pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
 pub(crate) use pending::list as pending_records;

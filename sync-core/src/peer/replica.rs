@@ -338,6 +338,8 @@ impl Replica {
         let now_ms = self.now_ms();
         let latest = now_ms.saturating_add(self.limits.max_drift_ms);
         let mut due: Vec<Incoming> = apply::due(write, head, latest).await?.into_iter().flatten().collect();
+        // Counted once: a page may have thousands of groups. What is taken out below only makes more room.
+        let mut room = None;
         for mut group in groups {
             if let Some(first) = group.first().filter(|first| first.change.txn != first.change.id) {
                 // The beginning of the group may have come earlier.
@@ -358,11 +360,19 @@ impl Replica {
             };
             match hold {
                 None => due.extend(group),
-                Some(hold) if apply::hold(write, head, &group, hold, now_ms).await? => match hold {
-                    Hold::Until(_) => received.held += count,
-                    Hold::Incomplete => received.staged += count,
-                },
-                Some(_) => return Err(SyncError::HeldFull),
+                Some(hold) => {
+                    let room = match &mut room {
+                        Some(room) => room,
+                        None => room.insert(apply::room(write, head).await?),
+                    };
+                    if !apply::hold(write, head, &group, hold, now_ms, room).await? {
+                        return Err(SyncError::HeldFull);
+                    }
+                    match hold {
+                        Hold::Until(_) => received.held += count,
+                        Hold::Incomplete => received.staged += count,
+                    }
+                }
             }
         }
         Ok(due)

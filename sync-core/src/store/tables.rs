@@ -97,6 +97,7 @@ fn install_statements() -> &'static [&'static str] {
         "CREATE TABLE IF NOT EXISTS sync_held (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, change_id BLOB NOT NULL, \
          txn BLOB NOT NULL, release_ms INTEGER, reason TEXT NOT NULL, data BLOB NOT NULL, attempts INTEGER NOT NULL, \
          since INTEGER NOT NULL, UNIQUE (library, change_id))",
+        "CREATE INDEX IF NOT EXISTS sync_held_group ON sync_held (library, txn)",
         CREATE_VIEW,
     ]
 }
