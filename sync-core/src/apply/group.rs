@@ -224,7 +224,7 @@ fn join_one(
 }
 
 /// Decides which rows are to be there, writes them, and puts everything into the ledger.
-async fn bring_in_line(
+pub(super) async fn bring_in_line(
     write: &mut Write<'_>,
     bindings: &Bindings,
     head: &mut Head,

@@ -11,12 +11,14 @@
 //! * `rows` the statements that bring a table in line
 //! * `vacate` unique values that move between rows
 //! * `pending` what waits, and why
+//! * `known` records that came before their model or their columns
 //! * `held` groups that are kept and not merged yet
 
 mod error;
 mod foreign;
 mod group;
 mod held;
+mod known;
 mod pending;
 mod rows;
 mod unique;
@@ -28,4 +30,5 @@ pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
 pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
+pub(crate) use known::show_known;
 pub(crate) use pending::list as pending_records;

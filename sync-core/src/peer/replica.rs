@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -52,6 +52,8 @@ pub(crate) struct FlushReport {
 pub(crate) struct Before {
     flushed: Flushed,
     settled: Applied,
+    /// What became known and is shown now, and the version of the schema that was looked at.
+    shown: Option<(Applied, i64)>,
     to: Seq,
 }
 
@@ -67,6 +69,10 @@ impl Before {
             replica.report(Report::Local { changes: self.flushed.changes.into(), to: self.to });
         }
         replica.report_applied(self.settled);
+        if let Some((shown, version)) = self.shown {
+            replica.known_at.store(version, Ordering::Release);
+            replica.report_applied(shown);
+        }
     }
 }
 
@@ -89,6 +95,8 @@ pub(crate) struct Replica {
     reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
     batch: AtomicU32,
+    /// The version of the schema at which every record that models and columns were known for was shown.
+    known_at: AtomicI64,
     /// How the last round with each peer ended.
     rounds: Mutex<HashMap<DeviceId, LastRound>>,
 }
@@ -115,6 +123,7 @@ impl Replica {
             identity: RwLock::new(identity),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
+            known_at: AtomicI64::new(i64::MIN),
             rounds: Mutex::default(),
         }
     }
@@ -267,10 +276,21 @@ impl Replica {
     ) -> Result<(Arc<Bindings>, Head, Before), SyncError> {
         let bindings = self.models.refresh(write).await?;
         let mut head = Head::load(write.db, &write.names).await?;
+        let now_ms = self.now_ms();
+        let asks = self.known_at.load(Ordering::Acquire) != bindings.schema_version;
+        if asks && head.seq == Seq(0) {
+            // Nothing has come yet: what is adopted now need not be looked at.
+            apply::show_known(write, &bindings, &mut head, now_ms).await?;
+        }
         let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
-        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, self.now_ms()).await?;
+        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, now_ms).await?;
+        let shown = match asks && !flushed.left {
+            true => Some(apply::show_known(write, &bindings, &mut head, now_ms).await?),
+            false => None,
+        };
         let to = head.seq;
-        Ok((bindings, head, Before { flushed, settled, to }))
+        let shown = shown.map(|applied| (applied, bindings.schema_version));
+        Ok((bindings, head, Before { flushed, settled, shown, to }))
     }
 
     pub(crate) fn report_applied(&self, applied: Applied) {
