@@ -2,8 +2,11 @@
 
 pub mod device;
 pub mod entities;
+pub mod everything;
 pub mod faulty;
+pub mod grown;
 pub mod tangled;
+pub mod wire;
 pub mod workload;
 pub mod writes;
 
