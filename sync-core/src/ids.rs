@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// A short name: of a model or a column. Up to 23 bytes are held without an allocation.
 pub type Name = smol_str::SmolStr;
 
+/// The most bytes that the name of a model or a column may have.
+pub const MAX_NAME: usize = 255;
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -44,10 +44,10 @@ pub use engine::{
     ActiveOf, Changed, Changes, ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState,
     HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
 };
-pub use ids::{DeviceId, LibraryId, LogId, Name, RecordId, Seq};
+pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
 pub use merge::ConflictReason;
 pub use model::{
-    Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MAX_ID, MergeError, ModelError, ModelOf, ModelSpec,
+    Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, ModelError, ModelOf, ModelSpec,
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{

@@ -47,6 +47,31 @@ impl Device {
         Self { _dir: Some(dir), ..Self::open(path, library, configure).await }
     }
 
+    /// A device whose database holds what `prepare` makes before its engine starts.
+    pub async fn prepared(
+        library: LibraryId,
+        prepare: impl AsyncFnOnce(&DatabaseConnection),
+        configure: impl FnOnce(sync_core::EngineBuilder) -> sync_core::EngineBuilder,
+    ) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("app.db");
+        let db = Database::connect(sync_core::sqlite(&path)).await.expect("a database");
+        create_tables(&db).await.expect("tables");
+        prepare(&db).await;
+        db.close().await.expect("a closed database");
+        Self { _dir: Some(dir), ..Self::open(path, library, configure).await }
+    }
+
+    /// Stops the engine and starts one anew on the same database.
+    pub async fn restart(
+        mut self,
+        configure: impl FnOnce(sync_core::EngineBuilder) -> sync_core::EngineBuilder,
+    ) -> Self {
+        let (dir, path, library) = (self._dir.take(), self.path.clone(), self.engine.library_id());
+        self.close().await;
+        Self { _dir: dir, ..Self::open(path, library, configure).await }
+    }
+
     /// A device on the database file at `path`, which is made if there is none.
     pub async fn open(
         path: PathBuf,
@@ -79,6 +104,22 @@ impl Device {
     /// Every row of every table that travels, as text, in order: equal on devices with equal data.
     pub async fn dump(&self) -> String {
         dump_of(&self.db).await
+    }
+
+    /// The one value that `sql` selects, as text.
+    pub async fn text(&self, sql: impl Into<String>) -> String {
+        let statement = sea_orm::Statement::from_string(self.db.get_database_backend(), sql.into());
+        let row = self.db.query_one_raw(statement).await.expect("a query").expect("a row");
+        row.try_get_by_index(0).expect("a text")
+    }
+
+    /// What the database is made of: every table, index, trigger and view.
+    pub async fn schema(&self) -> String {
+        self.text(
+            "SELECT group_concat(type || ' ' || name || ' ' || coalesce(sql, ''), char(10)) FROM \
+                   (SELECT * FROM sqlite_schema ORDER BY type, name)",
+        )
+        .await
     }
 
     /// The digest of the objects.

@@ -2,12 +2,15 @@
 
 pub mod device;
 pub mod entities;
+pub mod everything;
 pub mod faulty;
+pub mod grown;
 pub mod interrupt;
 pub mod nested;
 pub mod served;
 pub mod state;
 pub mod tangled;
+pub mod wire;
 pub mod workload;
 pub mod writes;
 

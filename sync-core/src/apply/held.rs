@@ -22,21 +22,28 @@ pub(crate) enum Hold {
 }
 
 /// How many changes may be held in a library; further ones are refused, and come again when there is room.
-pub(crate) const MAX_HELD: u64 = 100_000;
+const MAX_HELD: u64 = 100_000;
 
-/// Keeps a group. False if there is no room.
+/// How many more changes may be held.
+pub(crate) async fn room(write: &Write<'_>, head: &Head) -> Result<u64, StoreError> {
+    let row =
+        sql::one(write.db, "SELECT count(*) FROM sync_held WHERE library = ?", [head.library.into()]).await?;
+    let held = row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))?;
+    Ok(MAX_HELD.saturating_sub(u64::try_from(held).unwrap_or(0)))
+}
+
+/// Keeps a group, and takes what it needs of `room`. False if there is not enough.
 pub(crate) async fn hold(
     write: &Write<'_>,
     head: &Head,
     group: &[Incoming],
     hold: Hold,
     now_ms: u64,
+    room: &mut u64,
 ) -> Result<bool, StoreError> {
-    let row =
-        sql::one(write.db, "SELECT count(*) FROM sync_held WHERE library = ?", [head.library.into()]).await?;
-    let held = row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))?;
-    if u64::try_from(held).unwrap_or(0) + group.len() as u64 > MAX_HELD {
-        return Ok(false);
+    match room.checked_sub(group.len() as u64) {
+        Some(left) => *room = left,
+        None => return Ok(false),
     }
     let (release, reason) = match hold {
         Hold::Until(ms) => (Some(i64::try_from(ms).unwrap_or(i64::MAX)), "clock"),

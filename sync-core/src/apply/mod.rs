@@ -12,12 +12,14 @@
 //! * `vacate` unique values that move between rows
 //! * `pending` what waits, and why
 //! * `retry` another look at what waits
+//! * `known` records that came before their model or their columns
 //! * `held` groups that are kept and not merged yet
 
 mod error;
 mod foreign;
 mod group;
 mod held;
+mod known;
 mod pending;
 mod retry;
 mod rows;
@@ -29,6 +31,7 @@ pub(crate) use error::ApplyError;
 pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
-pub(crate) use held::{Hold, any_due, due, hold, take_incomplete};
+pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
+pub(crate) use known::show_known;
 pub(crate) use pending::{count as count_pending, list as pending_records};
 pub(crate) use retry::retry;

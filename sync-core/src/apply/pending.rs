@@ -32,13 +32,10 @@ pub enum PendingReason {
     Unreadable,
     /// The row was deleted here without sync; it is written again when another device changes it.
     Absorbed,
-    /// It came while this program did not know its model or had no table for it; it is written in the same moment in which the
-    /// model is known, unless something else is in the way.
-    UnknownModel,
 }
 
 impl PendingReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Hidden,
         Self::MissingParent,
         Self::UniqueClash,
@@ -47,7 +44,6 @@ impl PendingReason {
         Self::Invalid,
         Self::Unreadable,
         Self::Absorbed,
-        Self::UnknownModel,
     ];
 
     /// The reason's name, as it is stored.
@@ -61,7 +57,6 @@ impl PendingReason {
             Self::Invalid => "invalid",
             Self::Unreadable => "unreadable",
             Self::Absorbed => "absorbed",
-            Self::UnknownModel => "unknown_model",
         }
     }
 

@@ -46,6 +46,8 @@ fn edit(binding: &Binding, hashes: &[ValueHash], row: &[SyncValue], object: &Sto
     let touched = |index: &usize| {
         let wire = spec.columns[*index].wire.as_str();
         match object.cell_near(wire, binding.places[*index]) {
+            // A column that came after its value: the default is nobody's word.
+            Some(cell) if object.shown && cell.is_absent() => row[*index] != binding.defaults[*index],
             Some(cell) if object.shown => cell.row_hash() != hashes[*index],
             // The row appeared where none was shown: it says what it says.
             Some(cell) => cell.hash != hashes[*index],

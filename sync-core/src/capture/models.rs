@@ -11,7 +11,6 @@ use super::{
     notes,
 };
 use crate::{
-    ledger::{self, Head},
     model::Adapter,
     store::{Binding, Bindings, Write, sql, sqlite},
 };
@@ -59,7 +58,6 @@ impl Models {
                 Guarded::Installed | Guarded::Mended => {
                     tracing::info!(model = %binding.name(), "the table was not fully guarded: comparing every row");
                     notes::note_all(write, binding).await?;
-                    list_unshown(write, binding).await?;
                 }
             }
         }
@@ -68,35 +66,6 @@ impl Models {
         let (bound, committed) = (self.bound.clone(), bindings.clone());
         write.after_commit(move || *bound.write().unwrap_or_else(PoisonError::into_inner) = committed);
         Ok(bindings)
-    }
-}
-
-/// Lists the model's records that came while this program did not know the model or had no table for it.
-async fn list_unshown(write: &Write<'_>, binding: &Binding) -> Result<(), CaptureError> {
-    let head = Head::load(write.db, &write.names).await?;
-    let now_ms = i64::try_from(head.clock.last().ms()).unwrap_or(i64::MAX);
-    let mut after = 0;
-    loop {
-        let page = ledger::objects_after(write.db, &write.names, head.library, after, 2_000).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.id;
-        let unshown = page
-            .iter()
-            .filter(|one| one.model == binding.model && one.object.is_alive() && !one.object.shown);
-        let mut rows = Vec::new();
-        for one in unshown {
-            rows.extend([
-                head.library.into(),
-                binding.model.into(),
-                one.record.as_bytes().to_vec().into(),
-                "unknown_model".into(),
-                "it came while this program did not know the model".into(),
-                0_i64.into(),
-                now_ms.into(),
-            ]);
-        }
-        let insert = "INSERT INTO sync_pending (library, model, record, reason, detail, attempts, since)";
-        sql::insert_rows(write.db, insert, 7, "ON CONFLICT DO NOTHING", rows).await?;
     }
 }
 

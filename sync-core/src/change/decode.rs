@@ -6,7 +6,7 @@
 
 use super::{Cell, Change, ChangeKind, Tag, encode::distance, key};
 use crate::{
-    ids::{DeviceId, Name, RecordId},
+    ids::{DeviceId, MAX_NAME, Name, RecordId},
     stamp::Stamp,
     value::{DecodeError, Item, Reader, read_value},
     vector::Clock,
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
         if kind != ChangeKind::Repair && device.node() != id.node() {
             return Err(invalid("device", "not the one whose node the id has"));
         }
-        let model = self.field(key::MODEL, |reader| reader.str().map(Name::new))?;
+        let model = self.field(key::MODEL, |reader| name(reader, "model"))?;
         let record = self.field(key::RECORD, |reader| reader.bin().map(RecordId::from_bytes))?;
         let generation = self.field(key::GENERATION, generation)?.unwrap_or(1);
         check_parity(kind, generation)?;
@@ -236,6 +236,14 @@ fn device(reader: &mut Reader<'_>, id: Stamp) -> Result<DeviceId, DecodeError> {
     Ok(device)
 }
 
+fn name(reader: &mut Reader<'_>, field: &'static str) -> Result<Name, DecodeError> {
+    match reader.str()? {
+        "" => Err(invalid(field, "empty")),
+        long if long.len() > MAX_NAME => Err(invalid(field, "of more than 255 bytes")),
+        name => Ok(Name::new(name)),
+    }
+}
+
 fn kind(reader: &mut Reader<'_>) -> Result<ChangeKind, DecodeError> {
     match ChangeKind::from_code(reader.uint()?) {
         Some(ChangeKind::Edit) => Err(DecodeError::NotCanonical("kind")),
@@ -304,7 +312,7 @@ fn cell(reader: &mut Reader<'_>, id: Stamp) -> Result<Cell, DecodeError> {
     if !(2..=4).contains(&fields) {
         return Err(invalid("cells", "one has not two, three or four fields"));
     }
-    let column = Name::new(reader.str()?);
+    let column = name(reader, "column")?;
     let value = read_value(reader)?;
     let version = match fields {
         2 => id,

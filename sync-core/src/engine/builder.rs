@@ -147,8 +147,6 @@ impl EngineBuilder {
             })
             .await?;
         replica.flush_all().await?;
-        // The program may be a newer one, that can write what an older could not.
-        replica.retry_pending().await?;
         Ok(SyncEngine::start(db, replica, background))
     }
 }

@@ -39,6 +39,11 @@ impl StoredCell {
     pub fn row_hash(&self) -> ValueHash {
         self.shadow.unwrap_or(self.hash)
     }
+
+    /// True, of a cell whose object is shown, if the row had no such column when it was last looked at.
+    pub fn is_absent(&self) -> bool {
+        self.payload.is_some() && self.shadow.is_none()
+    }
 }
 
 /// An object without the values that its row holds.

@@ -35,13 +35,25 @@ pub enum ModelError {
         /// The other's.
         second: String,
     },
-    /// The `SYNC_ID` is empty or longer than [`MAX_ID`](super::MAX_ID).
+    /// The `SYNC_ID` is empty or longer than [`MAX_NAME`](crate::MAX_NAME).
     #[error("`{entity}` syncs as `{id}`: an id has 1 to {max} bytes")]
     InvalidId {
         /// The `ActiveModel`.
         entity: &'static str,
         /// The id.
         id: &'static str,
+        /// The most bytes.
+        max: usize,
+    },
+    /// A column's name on the wire is empty or longer than [`MAX_NAME`](crate::MAX_NAME).
+    #[error(
+        "`{model}` has a column that is `{wire}` on the wire: give it a name of 1 to {max} bytes with `#[sync(name = \"..\")]`"
+    )]
+    InvalidName {
+        /// The model.
+        model: String,
+        /// The name on the wire.
+        wire: String,
         /// The most bytes.
         max: usize,
     },

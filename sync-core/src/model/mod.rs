@@ -21,4 +21,4 @@ pub(crate) use key::of_model as record_of;
 pub use registry::{Registration, adapters, registered};
 pub use spec::{ColumnSpec, ModelSpec, Role, TriggerPolicy};
 pub use syncable::{ColumnOf, ColumnRule, KeyPolicy, ModelOf, Rules, Syncable};
-pub use typed::{MAX_ID, TypedAdapter};
+pub use typed::TypedAdapter;

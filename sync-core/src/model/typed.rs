@@ -18,16 +18,13 @@ use sea_orm::{
 
 use crate::{
     change::Tag,
-    ids::Name,
+    ids::{MAX_NAME, Name},
     model::{
         Adapter, ColumnSpec, MergeError, ModelError, ModelSpec, Role,
         syncable::{ColumnOf, ModelOf, Rules, Syncable},
     },
     value::{ColumnKind, SyncValue, ValueError, from_database, to_database, to_field},
 };
-
-/// The most bytes a `SYNC_ID` may have.
-pub const MAX_ID: usize = 255;
 
 /// The [`Adapter`] of an entity.
 pub struct TypedAdapter<A: Syncable> {
@@ -48,8 +45,8 @@ impl<A: Syncable> TypedAdapter<A> {
     /// # Errors
     /// [`ModelError`] says why it cannot sync.
     pub fn new() -> Result<Self, ModelError> {
-        if A::SYNC_ID.is_empty() || A::SYNC_ID.len() > MAX_ID {
-            return Err(ModelError::InvalidId { entity: type_name::<A>(), id: A::SYNC_ID, max: MAX_ID });
+        if A::SYNC_ID.is_empty() || A::SYNC_ID.len() > MAX_NAME {
+            return Err(ModelError::InvalidId { entity: type_name::<A>(), id: A::SYNC_ID, max: MAX_NAME });
         }
         let entity = A::Entity::default();
         let rules = A::rules();
@@ -199,6 +196,9 @@ fn column_specs<A: Syncable>(
             found,
         })?;
         let wire = rule.wire.unwrap_or(name);
+        if wire.is_empty() || wire.len() > MAX_NAME {
+            return Err(ModelError::InvalidName { model: model(), wire: wire.to_owned(), max: MAX_NAME });
+        }
         if specs.iter().any(|spec| spec.wire == wire) {
             return Err(ModelError::DuplicateColumn { model: model(), wire: wire.to_owned() });
         }

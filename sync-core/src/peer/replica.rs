@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -65,6 +65,8 @@ pub(crate) struct Replica {
     reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
     batch: AtomicU32,
+    /// The version of the schema at which what had been put aside was looked at again.
+    known_at: Arc<AtomicI64>,
     /// How the last round with each peer ended.
     rounds: Mutex<HashMap<DeviceId, LastRound>>,
 }
@@ -91,6 +93,7 @@ impl Replica {
             identity: RwLock::new(identity),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
+            known_at: Arc::new(AtomicI64::new(i64::MIN)),
             rounds: Mutex::default(),
         }
     }
@@ -232,11 +235,16 @@ impl Replica {
         write: &mut Write<'_>,
         batch: Batch,
     ) -> Result<(Arc<Bindings>, Head, Flushed), SyncError> {
-        let before = self.models.bound();
         let bindings = self.models.refresh(write).await?;
         let mut head = Head::load(write.db, &write.names).await?;
+        let now_ms = self.now_ms();
+        let asks = self.known_at.load(Ordering::Acquire) != bindings.schema_version;
+        if asks && head.seq == Seq(0) {
+            // Nothing has come yet: what is adopted now need not be looked at.
+            apply::show_known(write, &bindings, &mut head, now_ms).await?;
+        }
         let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
-        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, self.now_ms()).await?;
+        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, now_ms).await?;
         if flushed.deletes > self.limits.report_deletes {
             tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
             self.report(write, Report::ManyDeletes(flushed.deletes));
@@ -246,10 +254,14 @@ impl Replica {
             self.report(write, Report::Local { changes, to: head.seq });
         }
         self.report_applied(write, settled);
-        if !Arc::ptr_eq(&before, &bindings) {
-            // Other tables may take what these could not.
-            let retried = apply::retry(write, &bindings, &mut head, self.now_ms()).await?;
+        if asks && !flushed.left {
+            // The program or the tables are others than before: they may take what those could not.
+            let shown = apply::show_known(write, &bindings, &mut head, now_ms).await?;
+            self.report_applied(write, shown);
+            let retried = apply::retry(write, &bindings, &mut head, now_ms).await?;
             self.report_applied(write, retried);
+            let (known_at, version) = (self.known_at.clone(), bindings.schema_version);
+            write.after_commit(move || known_at.store(version, Ordering::Release));
         }
         Ok((bindings, head, flushed))
     }
@@ -321,6 +333,8 @@ impl Replica {
         let now_ms = self.now_ms();
         let latest = now_ms.saturating_add(self.limits.max_drift_ms);
         let mut due: Vec<Incoming> = apply::due(write, head, latest).await?.into_iter().flatten().collect();
+        // Counted once: a page may have thousands of groups. What is taken out below only makes more room.
+        let mut room = None;
         for mut group in groups {
             if let Some(first) = group.first().filter(|first| first.change.txn != first.change.id) {
                 // The beginning of the group may have come earlier.
@@ -345,11 +359,19 @@ impl Replica {
             };
             match hold {
                 None => due.extend(group),
-                Some(hold) if apply::hold(write, head, &group, hold, now_ms).await? => match hold {
-                    Hold::Until(_) => received.held += count,
-                    Hold::Incomplete => received.staged += count,
-                },
-                Some(_) => return Err(SyncError::HeldFull),
+                Some(hold) => {
+                    let room = match &mut room {
+                        Some(room) => room,
+                        None => room.insert(apply::room(write, head).await?),
+                    };
+                    if !apply::hold(write, head, &group, hold, now_ms, room).await? {
+                        return Err(SyncError::HeldFull);
+                    }
+                    match hold {
+                        Hold::Until(_) => received.held += count,
+                        Hold::Incomplete => received.staged += count,
+                    }
+                }
             }
         }
         Ok(due)

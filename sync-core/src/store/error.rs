@@ -34,7 +34,7 @@ pub enum StoreError {
     #[error("the sync tables are damaged: {0}")]
     Corrupt(String),
     /// The database is of a kind that is not supported.
-    #[error("{0:?} is not supported")]
+    #[error("{0:?} is not supported: open a SQLite database, and give the engine that connection")]
     Backend(sea_orm::DatabaseBackend),
     /// Any other refusal of the database.
     #[error("database: {0}")]

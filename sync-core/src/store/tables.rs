@@ -1,6 +1,6 @@
 //! The `sync_*` tables: how they are made, and how they go.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
 
 use super::{catalog::GUARD_PREFIX, sql, view::CREATE_VIEW};
 
@@ -20,6 +20,7 @@ pub(crate) const KEY_COLUMNS: [&str; MAX_KEY_COLUMNS] = ["record", "record_2", "
 /// # Errors
 /// What the database says.
 pub async fn install_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    check_backend(db)?;
     for statement in install_statements() {
         db.execute_unprepared(statement).await?;
     }
@@ -32,11 +33,23 @@ pub async fn install_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
 /// # Errors
 /// What the database says.
 pub async fn remove_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    check_backend(db)?;
     drop_guards(db).await?;
     for statement in uninstall_statements() {
         db.execute_unprepared(statement).await?;
     }
     Ok(())
+}
+
+/// The statements are SQLite's own; another database would refuse them in words that help nobody.
+fn check_backend<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    match db.get_database_backend() {
+        DatabaseBackend::Sqlite => Ok(()),
+        other => Err(DbErr::BackendNotSupported {
+            db: other.as_str(),
+            ctx: "the sync tables: SeaSync works on SQLite databases",
+        }),
+    }
 }
 
 /// Removes every guard in the database.
@@ -98,6 +111,7 @@ fn install_statements() -> &'static [&'static str] {
         "CREATE TABLE IF NOT EXISTS sync_held (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, change_id BLOB NOT NULL, \
          txn BLOB NOT NULL, release_ms INTEGER, reason TEXT NOT NULL, data BLOB NOT NULL, attempts INTEGER NOT NULL, \
          since INTEGER NOT NULL, UNIQUE (library, change_id))",
+        "CREATE INDEX IF NOT EXISTS sync_held_group ON sync_held (library, txn)",
         CREATE_VIEW,
     ]
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait, Set};
 use sync_core::{
-    Change, Limits, Peer, PeerError, PushRequest, Stamp, SyncError, SyncValue,
+    Change, Limits, Peer, PeerError, Stamp, SyncError, SyncValue,
     runtime::{SystemClock, Time},
 };
 use sync_tests::{
@@ -10,6 +10,7 @@ use sync_tests::{
     device::{ManualClock, library},
     entities::item,
     faulty::{Fault, Faulty},
+    wire,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -139,17 +140,6 @@ async fn log_of(device: &Device) -> Vec<Change> {
     changes
 }
 
-async fn push(to: &Device, changes: Vec<Vec<u8>>) -> Result<sync_core::PushResponse, PeerError> {
-    let request = PushRequest {
-        library: to.engine.library_id(),
-        device: sync_core::DeviceId::from_bytes([9; 16]),
-        log_id: sync_core::LogId::from_bytes([9; 16]),
-        changes: changes.into_iter().map(Into::into).collect(),
-        pull: None,
-    };
-    to.engine.push(request).await
-}
-
 #[tokio::test]
 async fn garbage_and_forged_stamps_in_a_push_are_refused_and_change_nothing() {
     let library = library();
@@ -164,7 +154,7 @@ async fn garbage_and_forged_stamps_in_a_push_are_refused_and_change_nothing() {
     context.context.observe(Stamp::new(good.id.ms() + 1, 0, good.id.node()));
     let before = state(&b).await;
     for bad in [alien.encode().into_bytes(), context.encode().into_bytes(), b"garbage".to_vec(), Vec::new()] {
-        let answer = push(&b, vec![bad]).await.expect("an answer");
+        let answer = wire::push(&b.engine, library, vec![bad]).await.expect("an answer");
         assert_eq!((answer.refused.len(), answer.merged), (1, 0), "{answer:?}");
         assert!(!answer.refused[0].reason.is_empty());
         assert_eq!(state(&b).await, before);

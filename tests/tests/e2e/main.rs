@@ -1,5 +1,6 @@
 //! What an application sees: write on one device, sync, read on another.
 
+mod adopt;
 mod background;
 mod capture;
 mod capture_nested;
@@ -7,9 +8,15 @@ mod constraints;
 mod converge;
 mod dropped_calls;
 mod dropped_writes;
+mod exact;
 mod faults;
+mod grow;
+mod hostile;
+mod limits;
 mod many;
+mod migrator;
 mod observe;
 mod settle;
 mod triggers;
+mod types;
 mod ways;

@@ -1,0 +1,126 @@
+//! Records that came before their model or one of their columns did: shown when the program or the database knows it.
+//!
+//! Invariant: which columns of a model are known is saved in the transaction that brings its rows in line, so none is
+//! passed over when that is cut off.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{ConnectionTrait, Value};
+
+use super::{
+    ApplyError,
+    group::{Applied, RemoteChange, bring_in_line},
+    working::WorkingSet,
+};
+use crate::{
+    change::ChangeKind,
+    ids::{Name, RecordId},
+    ledger::{self, Commit, Head},
+    merge::StoredObject,
+    store::{Binding, Bindings, StoreError, Write, sql},
+};
+
+/// How many objects are looked at together.
+const PAGE: u32 = 2_000;
+
+/// Brings the rows of models that have become known, or have got columns, in line with their objects. Nothing may be
+/// dirty.
+pub(crate) async fn show_known(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    now_ms: u64,
+) -> Result<Applied, ApplyError> {
+    let mut applied = Applied { to: head.seq, ..Applied::default() };
+    let grown = grown(write.db, bindings).await?;
+    if grown.is_empty() {
+        return Ok(applied);
+    }
+    let models: HashSet<i64> = grown.iter().map(|binding| binding.model).collect();
+    let absorbed = absorbed(write.db, head).await?;
+    let mut after = 0;
+    loop {
+        let page = ledger::objects_after(write.db, &write.names, head.library, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        let mut unshown: HashMap<i64, Vec<RecordId>> = HashMap::new();
+        let mut lacking: HashMap<i64, Vec<RecordId>> = HashMap::new();
+        for one in page.into_iter().filter(|one| models.contains(&one.model) && one.object.is_alive()) {
+            let Some(binding) = bindings.by_model(one.model) else { continue };
+            if one.object.shown && lacks(binding, &one.object) {
+                lacking.entry(one.model).or_default().push(one.record);
+            } else if !one.object.shown && !absorbed.contains(&(one.model, one.record.clone())) {
+                unshown.entry(one.model).or_default().push(one.record);
+            }
+        }
+        if unshown.is_empty() && lacking.is_empty() {
+            continue;
+        }
+        let mut set = WorkingSet::default();
+        for (model, records) in unshown {
+            let Some(binding) = bindings.by_model(model) else { continue };
+            set.load(write, bindings, head, binding.name(), records.iter().cloned()).await?;
+            set.nominate(model, records);
+        }
+        for (model, records) in lacking {
+            let Some(binding) = bindings.by_model(model) else { continue };
+            let name: &Name = binding.name();
+            set.load(write, bindings, head, name, records.iter().cloned()).await?;
+            for record in records {
+                let change = RemoteChange { model: name.clone(), record, kind: ChangeKind::Edit };
+                if let Some(working) = set.records.get_mut(&(model, change.record.clone())) {
+                    working.changed = true;
+                    applied.changes.push(change);
+                }
+            }
+        }
+        bring_in_line(write, bindings, head, &mut set, Commit::default(), &mut applied, now_ms).await?;
+    }
+    remember(write.db, &grown).await?;
+    Ok(applied)
+}
+
+/// True if a value of the object belongs into a column that the row had not got.
+fn lacks(binding: &Binding, object: &StoredObject) -> bool {
+    object.cells.iter().any(|cell| cell.is_absent() && binding.column_of(&cell.column).is_some())
+}
+
+/// The bindings whose columns are not those that were remembered.
+async fn grown<'a, C: ConnectionTrait>(
+    db: &C,
+    bindings: &'a Bindings,
+) -> Result<Vec<&'a Binding>, StoreError> {
+    let rows = sql::all(db, "SELECT key, value FROM sync_metadata WHERE key GLOB 'known/*'", []).await?;
+    let known: HashMap<String, Vec<u8>> = rows
+        .iter()
+        .map(|row| Ok((sql::column(row, 0)?, sql::column(row, 1)?)))
+        .collect::<Result<_, StoreError>>()?;
+    let bindings = bindings.iter().map(AsRef::as_ref);
+    Ok(bindings.filter(|binding| known.get(&key(binding)) != Some(&columns(binding))).collect())
+}
+
+async fn remember<C: ConnectionTrait>(db: &C, bindings: &[&Binding]) -> Result<(), StoreError> {
+    let rows: Vec<Value> =
+        bindings.iter().flat_map(|binding| [key(binding).into(), columns(binding).into()]).collect();
+    let tail = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    sql::insert_rows(db, "INSERT INTO sync_metadata (key, value)", 2, tail, rows).await
+}
+
+fn key(binding: &Binding) -> String {
+    format!("known/{}", binding.model)
+}
+
+/// The names of the columns that travel, each with its end marked.
+fn columns(binding: &Binding) -> Vec<u8> {
+    let spec = binding.spec();
+    binding.travelling().flat_map(|index| [spec.columns[index].wire.as_bytes(), &[0]].concat()).collect()
+}
+
+/// Records whose rows were deleted here without sync: they stay away.
+async fn absorbed<C: ConnectionTrait>(db: &C, head: &Head) -> Result<HashSet<(i64, RecordId)>, StoreError> {
+    let statement = "SELECT model, record FROM sync_pending WHERE library = ? AND reason = 'absorbed'";
+    let rows = sql::all(db, statement, [head.library.into()]).await?;
+    rows.iter()
+        .map(|row| Ok((sql::column(row, 0)?, RecordId::from_bytes(sql::column::<Vec<u8>>(row, 1)?))))
+        .collect()
+}
