@@ -72,6 +72,21 @@ impl Device {
         Self { _dir: dir, ..Self::open(path, library, configure).await }
     }
 
+    /// Stops the engine, runs a migration on the database, and starts an engine anew.
+    pub async fn migrated(
+        mut self,
+        statements: [&str; 2],
+        configure: impl FnOnce(sync_core::EngineBuilder) -> sync_core::EngineBuilder,
+    ) -> Self {
+        let (dir, path, library) = (self._dir.take(), self.path.clone(), self.engine.library_id());
+        self.engine.shutdown().await.expect("a shutdown");
+        for statement in statements {
+            self.db.execute_unprepared(statement).await.expect("a migration");
+        }
+        self.db.close().await.expect("a closed database");
+        Self { _dir: dir, ..Self::open(path, library, configure).await }
+    }
+
     /// A device on the database file at `path`, which is made if there is none.
     pub async fn open(
         path: PathBuf,

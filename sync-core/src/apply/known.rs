@@ -32,7 +32,7 @@ pub(crate) async fn show_known(
     now_ms: u64,
 ) -> Result<Applied, ApplyError> {
     let mut applied = Applied { to: head.seq, ..Applied::default() };
-    let grown = grown(write.db, bindings).await?;
+    let grown = changed(write.db, bindings).await?;
     if grown.is_empty() {
         return Ok(applied);
     }
@@ -86,7 +86,7 @@ fn lacks(binding: &Binding, object: &StoredObject) -> bool {
 }
 
 /// The bindings whose columns are not those that were remembered.
-async fn grown<'a, C: ConnectionTrait>(
+pub(super) async fn changed<'a, C: ConnectionTrait>(
     db: &C,
     bindings: &'a Bindings,
 ) -> Result<Vec<&'a Binding>, StoreError> {

@@ -13,6 +13,7 @@
 //! * `pending` what waits, and why
 //! * `retry` another look at what waits
 //! * `known` records that came before their model or their columns
+//! * `shrunk` objects whose rows have lost a column
 //! * `held` groups that are kept and not merged yet
 
 mod error;
@@ -23,6 +24,7 @@ mod known;
 mod pending;
 mod retry;
 mod rows;
+mod shrunk;
 mod unique;
 mod vacate;
 mod working;
@@ -35,3 +37,4 @@ pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
 pub(crate) use known::show_known;
 pub(crate) use pending::{count as count_pending, list as pending_records};
 pub(crate) use retry::retry;
+pub(crate) use shrunk::keep_values;

@@ -141,10 +141,9 @@ pub(crate) async fn clear(
     row.map_or(Ok(None), |row| sql::column(&row, 0))
 }
 
-/// How many records of the library are pending.
-pub(crate) async fn count<C: ConnectionTrait>(db: &C, head: &Head) -> Result<u64, StoreError> {
-    let row =
-        sql::one(db, "SELECT count(*) FROM sync_pending WHERE library = ?", [head.library.into()]).await?;
+/// How many records are pending.
+pub(crate) async fn count<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
+    let row = sql::one(db, "SELECT count(*) FROM sync_pending", []).await?;
     row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0)).map(|count| u64::try_from(count).unwrap_or(0))
 }
 

@@ -12,12 +12,10 @@ use super::{
     notes,
 };
 use crate::{
-    change::Change,
     ids::RecordId,
-    ledger::{Commit, Head, Loaded, ObjectWrite},
+    ledger::{self, Commit, Head, Loaded, ObjectWrite},
     merge::StoredObject,
     model::TriggerPolicy,
-    stamp::Stamp,
     store::{Binding, Bindings, Write, rows::RowState, sql},
     value::{SyncValue, ValueHash},
 };
@@ -147,37 +145,10 @@ async fn keep(
     let from_image = image.map(|row| row[column].clone()).filter(|value| value.hash64() == cell.hash);
     let value = match from_image {
         Some(value) => Some(value),
-        None => logged_value(write, binding.model, record, cell.version, wire).await?,
+        None => ledger::logged_value(write.db, binding.model, record, cell.version, wire).await?,
     };
     cell.payload = value;
     Ok(cell.payload.is_some())
-}
-
-/// The value that `version` wrote into a column, from the log.
-async fn logged_value(
-    write: &Write<'_>,
-    model: i64,
-    record: &RecordId,
-    version: Stamp,
-    column: &str,
-) -> Result<Option<SyncValue>, CaptureError> {
-    let record_bytes = record.as_bytes().to_vec();
-    let rows = if version.is_nil() {
-        let statement = "SELECT data FROM sync_log WHERE model = ? AND record = ? AND data IS NOT NULL";
-        sql::all(write.db, statement, [model.into(), record_bytes.into()]).await?
-    } else {
-        let statement = "SELECT data FROM sync_log WHERE change_id = ? AND data IS NOT NULL";
-        sql::all(write.db, statement, [version.as_bytes().to_vec().into()]).await?
-    };
-    for row in &rows {
-        let change =
-            Change::decode(&sql::column::<Vec<u8>>(row, 0)?).map_err(crate::ledger::LedgerError::from)?;
-        let cell = change.cells.into_iter().find(|cell| cell.column == column && cell.version == version);
-        if let Some(cell) = cell {
-            return Ok(Some(cell.value));
-        }
-    }
-    Ok(None)
 }
 
 async fn mark_absent(

@@ -25,7 +25,7 @@ pub(crate) use error::LedgerError;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
 pub(crate) use head::{Head, Identity};
-pub(crate) use objects::{Loaded, by_records};
+pub(crate) use objects::{Loaded, by_records, logged_value};
 pub(crate) use origins::{any_ahead, head_of, mark_forked, stamp, vector};
 pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,

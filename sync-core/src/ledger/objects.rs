@@ -6,9 +6,12 @@ use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::LedgerError;
 use crate::{
+    change::Change,
     ids::RecordId,
     merge::StoredObject,
+    stamp::Stamp,
     store::{Names, sql},
+    value::SyncValue,
 };
 
 /// A stored object and its place.
@@ -48,4 +51,30 @@ pub(crate) fn decode(row: &QueryResult, names: &Names) -> Result<(RecordId, Load
     let payload: Option<Vec<u8>> = sql::column(row, 5)?;
     let object = StoredObject::decode(&cells, &clock, payload.as_deref(), names)?;
     Ok((RecordId::from_bytes(record), Loaded { id, object }))
+}
+
+/// The value that `version` wrote into a column of a record, if the log still tells.
+pub(crate) async fn logged_value<C: ConnectionTrait>(
+    db: &C,
+    model: i64,
+    record: &RecordId,
+    version: Stamp,
+    column: &str,
+) -> Result<Option<SyncValue>, LedgerError> {
+    let rows = if version.is_nil() {
+        // Adopted: which change brought the value, its version does not say.
+        let statement = "SELECT data FROM sync_log WHERE model = ? AND record = ? AND data IS NOT NULL";
+        sql::all(db, statement, [model.into(), record.as_bytes().to_vec().into()]).await?
+    } else {
+        let statement = "SELECT data FROM sync_log WHERE change_id = ? AND data IS NOT NULL";
+        sql::all(db, statement, [version.as_bytes().to_vec().into()]).await?
+    };
+    for row in &rows {
+        let change = Change::decode(&sql::column::<Vec<u8>>(row, 0)?)?;
+        let cell = change.cells.into_iter().find(|cell| cell.column == column && cell.version == version);
+        if let Some(cell) = cell {
+            return Ok(Some(cell.value));
+        }
+    }
+    Ok(None)
 }

@@ -53,6 +53,18 @@ pub(crate) async fn forget<C: ConnectionTrait>(db: &C, library: i64) -> Result<(
     Ok(sql::execute(db, "DELETE FROM sync_positions WHERE library = ?", [library.into()]).await.map(drop)?)
 }
 
+/// The next round with each peer begins with the peer's state feed.
+pub(crate) async fn read_states_again<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
+    let rows = sql::all(db, "SELECT device FROM sync_positions WHERE library = ?", [library.into()]).await?;
+    for row in &rows {
+        let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
+        let mut position = load(db, library, device).await?;
+        position.feed = Some(ByteBuf::new());
+        save(db, library, device, &position).await?;
+    }
+    Ok(())
+}
+
 /// Saves the position with a peer.
 pub(crate) async fn save<C: ConnectionTrait>(
     db: &C,

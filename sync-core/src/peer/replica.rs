@@ -239,6 +239,9 @@ impl Replica {
         let mut head = Head::load(write.db, &write.names).await?;
         let now_ms = self.now_ms();
         let asks = self.known_at.load(Ordering::Acquire) != bindings.schema_version;
+        if asks && apply::keep_values(write, &bindings, &mut head).await? {
+            positions::read_states_again(write.db, head.library).await?;
+        }
         if asks && head.seq == Seq(0) {
             // Nothing has come yet: what is adopted now need not be looked at.
             apply::show_known(write, &bindings, &mut head, now_ms).await?;
@@ -383,14 +386,12 @@ impl Replica {
         self.store
             .write(move |write| {
                 Box::pin(async move {
+                    let before = apply::count_pending(write.db).await?;
+                    // A changed schema makes it look by itself.
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    let before = apply::count_pending(write.db, &head).await?;
-                    if before == 0 {
-                        return Ok(0);
-                    }
                     let applied = apply::retry(write, &bindings, &mut head, replica.now_ms()).await?;
                     replica.report_applied(write, applied);
-                    Ok(before.saturating_sub(apply::count_pending(write.db, &head).await?))
+                    Ok(before.saturating_sub(apply::count_pending(write.db).await?))
                 })
             })
             .await

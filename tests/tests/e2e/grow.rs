@@ -196,3 +196,58 @@ async fn records_that_came_before_their_model_are_shown_when_it_comes() {
         agree(&a, device).await;
     }
 }
+
+/// A device whose rows lose two columns, and what it knew of them is not lost: to `log` or to the state of a peer.
+async fn check_dropped(log: bool) {
+    let library = library();
+    let a = device(library).await.migrated(MIGRATION, new).await;
+    for n in 1..=3 {
+        let row = after::ActiveModel {
+            id: Set(id(n)),
+            name: Set(format!("row {n}")),
+            note: Set(Some(format!("note {n}"))),
+            stars: Set(i64::try_from(n).expect("few")),
+        };
+        row.insert(&a.db).await.expect("a row");
+    }
+    a.engine.flush().await.expect("a flush");
+    let mut limits = sync_core::Limits::default();
+    limits.snapshot_above = if log { u64::MAX } else { 0 };
+    let b = device(library).await.migrated(MIGRATION, |builder| new(builder).limits(limits)).await;
+    let report = b.sync(&a).await.expect("a round");
+    assert_eq!(report.snapshot_records > 0, !log);
+    agree(&a, &b).await;
+
+    // The migration is undone, by a program that does not know the columns.
+    let statements = ["ALTER TABLE grown DROP COLUMN note", "ALTER TABLE grown DROP COLUMN stars"];
+    let b = b.migrated(statements, old).await;
+    let row = before::ActiveModel { id: Set(id(1)), name: Set("of b".into()) };
+    row.update(&b.db).await.expect("an update");
+    let row = after::ActiveModel { id: Set(id(2)), note: Set(Some("newer".into())), ..Default::default() };
+    row.update(&a.db).await.expect("an update");
+    b.sync(&a).await.expect("a round is not stopped by it");
+    let report = b.sync(&a).await.expect("nor the next");
+    assert!(report.in_sync, "{report:?}");
+    agree(&a, &b).await;
+
+    // What b passes on is whole.
+    let c = device(library).await.migrated(MIGRATION, new).await;
+    c.sync(&b).await.expect("a round");
+    agree(&a, &c).await;
+    assert_eq!(rows(&a).await, rows(&c).await);
+
+    // And so is what it shows when the columns are back.
+    let b = b.migrated(MIGRATION, new).await;
+    agree(&a, &b).await;
+    assert_eq!(rows(&a).await, rows(&b).await);
+}
+
+#[tokio::test]
+async fn values_of_columns_that_go_are_kept_from_the_log() {
+    check_dropped(true).await;
+}
+
+#[tokio::test]
+async fn values_of_columns_that_go_come_again_from_a_peer() {
+    check_dropped(false).await;
+}
