@@ -47,6 +47,15 @@ impl Change {
         Fields::new(bytes)?.into_change()
     }
 
+    /// Who made the change with these bytes, and its id; what follows is not looked at.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the front is not canonical and valid.
+    pub fn decode_author(bytes: &[u8]) -> Result<(DeviceId, Stamp), DecodeError> {
+        let (id, device) = Fields::new(bytes)?.author()?;
+        Ok((device, id))
+    }
+
     /// The front of the change with these bytes, up to its generation; what follows is not looked at.
     ///
     /// # Errors
@@ -98,13 +107,18 @@ impl<'a> Fields<'a> {
         Ok(Some(value))
     }
 
-    fn header(&mut self) -> Result<Header, DecodeError> {
+    fn author(&mut self) -> Result<(Stamp, DeviceId), DecodeError> {
         let id = self.field(key::ID, full_stamp)?.ok_or(DecodeError::Missing("id"))?;
         if id.is_nil() {
             return Err(invalid("id", "nil"));
         }
         let device =
             self.field(key::DEVICE, |reader| device(reader, id))?.ok_or(DecodeError::Missing("device"))?;
+        Ok((id, device))
+    }
+
+    fn header(&mut self) -> Result<Header, DecodeError> {
+        let (id, device) = self.author()?;
         let previous = self.field(key::PREVIOUS, |reader| stamp(reader, id))?;
         if previous.is_some_and(|previous| previous.is_nil() || previous >= id) {
             return Err(invalid("previous", "not below the change's id"));

@@ -89,7 +89,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
     let limit = i64::from(request.max_entries.max(1));
     let found = sql::all(
         db,
-        "SELECT seq, data, digest, more FROM sync_log WHERE library = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+        "SELECT seq, more, data IS NULL, coalesce(data, digest) FROM sync_log WHERE library = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
         [head.library.into(), super::commit::seq_value(base_seq), super::commit::seq_value(latest_seq), limit.into()],
     )
     .await?;
@@ -106,20 +106,20 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
     let mut complete = found.len() < request.max_entries.max(1) as usize;
     let mut group_end = None;
     for row in &found {
-        let data: Option<Vec<u8>> = sql::column(row, 1)?;
-        let (digest, entry) = match data {
-            Some(data) => {
+        let data: Vec<u8> = sql::column(row, 3)?;
+        let (digest, entry) = match sql::column::<i64>(row, 2)? {
+            0 => {
                 let digest = Change::digest(head.identity.library, &data);
-                let header = Change::decode_header(&data)?;
-                if request.have.covers(header.device, header.id) {
+                let (author, id) = Change::decode_author(&data)?;
+                if request.have.covers(author, id) {
                     (digest, PageEntry::Had(digest))
                 } else {
                     bytes += data.len() as u64;
                     (digest, PageEntry::Change(data))
                 }
             }
-            None => {
-                let digest = StateHash(sql::bytes(&sql::column::<Vec<u8>>(row, 2)?, "a digest")?);
+            _ => {
+                let digest = StateHash(sql::bytes(&data, "a digest")?);
                 (digest, PageEntry::Had(digest))
             }
         };
@@ -130,7 +130,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         page.state_hash = extend(page.state_hash, digest);
         page.next_seq = Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0));
         page.entries.push(entry);
-        if sql::column::<i64>(row, 3)? == 0 {
+        if sql::column::<i64>(row, 1)? == 0 {
             group_end = Some((page.entries.len(), page.next_seq, page.state_hash));
         }
     }

@@ -12,6 +12,7 @@ mod replica;
 mod resolve;
 mod round;
 mod serve;
+mod stage;
 mod sync_error;
 
 use std::fmt::Debug;

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{Limits, SyncError, positions};
+use super::{Limits, SyncError, positions, stage::Stage};
 use crate::{
     apply::{self, Applied, Hold, Incoming, Origin},
     capture::{self, Batch, Flushed, LocalChange, Models},
@@ -408,28 +408,6 @@ impl Replica {
             return Ok(0);
         }
         Ok(self.receive(Vec::new(), Origin::Log, None).await?.merged)
-    }
-}
-
-/// What a write transaction is for, as told to whoever traces the engine: `begins` when it has the write lock,
-/// `committed` when it is durable, `failed` when nothing of it was done.
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    Flush,
-    Apply,
-}
-
-impl Stage {
-    fn begins(self) {
-        tracing::trace!(target: "sync_core::stage", stage = ?self, "begins");
-    }
-
-    fn committed(self) {
-        tracing::trace!(target: "sync_core::stage", stage = ?self, "committed");
-    }
-
-    fn failed(self) {
-        tracing::trace!(target: "sync_core::stage", stage = ?self, "failed");
     }
 }
 
