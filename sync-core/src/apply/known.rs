@@ -13,6 +13,7 @@ use super::{
     working::WorkingSet,
 };
 use crate::{
+    capture,
     change::ChangeKind,
     ids::{Name, RecordId},
     ledger::{self, Commit, Head},
@@ -80,6 +81,27 @@ pub(crate) async fn show_known(
     Ok(applied)
 }
 
+/// Notes every row of a model that has got columns: a write to one of them while the program did not know it was no news
+/// then, and is an edit now. Once per change of the columns.
+pub(crate) async fn note_grown(write: &Write<'_>, bindings: &Bindings) -> Result<(), ApplyError> {
+    let kept = kept(write.db).await?;
+    for binding in bindings.iter() {
+        let now = columns(binding);
+        // A model without a memory has no rows that were flushed by a program that lacked its columns.
+        let Some(before) = kept.get(&key(binding)).filter(|before| **before != now) else { continue };
+        let noted = format!("noted/{}", binding.model);
+        if kept.get(&noted) == Some(&now) {
+            continue;
+        }
+        let before: HashSet<&[u8]> = before.split(|byte| *byte == 0).collect();
+        if now.split(|byte| *byte == 0).any(|column| !before.contains(column)) {
+            capture::note_all(write, binding).await?;
+        }
+        save(write.db, vec![noted.into(), now.into()]).await?;
+    }
+    Ok(())
+}
+
 /// True if a value of the object belongs into a column that the row had not got.
 fn lacks(binding: &Binding, object: &StoredObject) -> bool {
     object.cells.iter().any(|cell| cell.is_absent() && binding.column_of(&cell.column).is_some())
@@ -90,18 +112,24 @@ pub(super) async fn changed<'a, C: ConnectionTrait>(
     db: &C,
     bindings: &'a Bindings,
 ) -> Result<Vec<&'a Binding>, StoreError> {
-    let rows = sql::all(db, "SELECT key, value FROM sync_metadata WHERE key GLOB 'known/*'", []).await?;
-    let known: HashMap<String, Vec<u8>> = rows
-        .iter()
-        .map(|row| Ok((sql::column(row, 0)?, sql::column(row, 1)?)))
-        .collect::<Result<_, StoreError>>()?;
+    let known = kept(db).await?;
     let bindings = bindings.iter().map(AsRef::as_ref);
     Ok(bindings.filter(|binding| known.get(&key(binding)) != Some(&columns(binding))).collect())
 }
 
+/// What is remembered of columns: those that were known, and those that rows were noted for.
+async fn kept<C: ConnectionTrait>(db: &C) -> Result<HashMap<String, Vec<u8>>, StoreError> {
+    let statement = "SELECT key, value FROM sync_metadata WHERE key GLOB 'known/*' OR key GLOB 'noted/*'";
+    let rows = sql::all(db, statement, []).await?;
+    rows.iter().map(|row| Ok((sql::column(row, 0)?, sql::column(row, 1)?))).collect()
+}
+
 async fn remember<C: ConnectionTrait>(db: &C, bindings: &[&Binding]) -> Result<(), StoreError> {
-    let rows: Vec<Value> =
-        bindings.iter().flat_map(|binding| [key(binding).into(), columns(binding).into()]).collect();
+    let rows = bindings.iter().flat_map(|binding| [key(binding).into(), columns(binding).into()]);
+    save(db, rows.collect()).await
+}
+
+async fn save<C: ConnectionTrait>(db: &C, rows: Vec<Value>) -> Result<(), StoreError> {
     let tail = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     sql::insert_rows(db, "INSERT INTO sync_metadata (key, value)", 2, tail, rows).await
 }

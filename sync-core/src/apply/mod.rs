@@ -34,7 +34,7 @@ pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
 pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
-pub(crate) use known::show_known;
+pub(crate) use known::{note_grown, show_known};
 pub(crate) use pending::{count as count_pending, list as pending_records};
 pub(crate) use retry::retry;
 pub(crate) use shrunk::keep_values;

@@ -239,8 +239,11 @@ impl Replica {
         let mut head = Head::load(write.db, &write.names).await?;
         let now_ms = self.now_ms();
         let asks = self.known_at.load(Ordering::Acquire) != bindings.schema_version;
-        if asks && apply::keep_values(write, &bindings, &mut head).await? {
-            positions::read_states_again(write.db, head.library).await?;
+        if asks {
+            apply::note_grown(write, &bindings).await?;
+            if apply::keep_values(write, &bindings, &mut head).await? {
+                positions::read_states_again(write.db, head.library).await?;
+            }
         }
         if asks && head.seq == Seq(0) {
             // Nothing has come yet: what is adopted now need not be looked at.

@@ -174,6 +174,33 @@ async fn a_write_to_a_column_that_just_came_is_an_edit() {
     agree(&a, &b).await;
 }
 
+/// A write made to a new column while the old program runs, which passes it over, is an edit once the new program starts.
+#[tokio::test]
+async fn a_write_to_a_column_that_the_program_does_not_know_yet_is_an_edit_later() {
+    let library = library();
+    let (a, b) = (device(library).await, device(library).await);
+    fill(&a, 3).await;
+    b.sync(&a).await.expect("a round");
+    migrate(&a).await;
+    let a = a.restart(new).await;
+    let edit = after::ActiveModel { id: Set(id(1)), stars: Set(1), ..Default::default() };
+    edit.update(&a.db).await.expect("an update");
+    b.sync(&a).await.expect("a round");
+    migrate(&b).await;
+    let logged = end(&b).await;
+    let update = "UPDATE grown SET stars = 7, note = 'of b' WHERE name IN ('row 1', 'row 2')";
+    b.db.execute_unprepared(update).await.expect("an update");
+    assert_eq!(end(&b).await, logged, "nothing that the old program knows was written");
+    let b = b.restart(new).await;
+    assert_eq!(end(&b).await, logged + 2);
+    let again = b.restart(new).await;
+    assert_eq!(end(&again).await, logged + 2, "once");
+    again.sync(&a).await.expect("a round");
+    assert_eq!(rows(&a).await.iter().map(|row| row.stars).collect::<Vec<_>>(), [7, 7, 5]);
+    assert_eq!(rows(&a).await, rows(&again).await);
+    agree(&a, &again).await;
+}
+
 /// A model that the program did not have, or whose table was not there: its records are shown when both are.
 #[tokio::test]
 async fn records_that_came_before_their_model_are_shown_when_it_comes() {
