@@ -4,14 +4,11 @@
 //! encoded `Request` from the client, an encoded `Answer` from the server. A frame without a body takes its request
 //! back. Who may connect, and to which library, is settled before [`serve`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64, atomic::Ordering};
+use std::sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering};
 use std::{collections::HashMap, io, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
-use sync_core::{
-    Answer, Call, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
-    PullResponse, PushRequest, PushResponse, Request,
-};
+use sync_core::*;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::{select, sync::mpsc, task::AbortHandle, task::JoinSet, time::timeout};
 
@@ -21,6 +18,9 @@ pub const MAX_BODY: usize = 16 << 20;
 pub const AT_ONCE: usize = 256;
 /// A server that has not answered for so long is taken for gone.
 pub const CALL_LIMIT: Duration = Duration::from_secs(120);
+
+type Frames = mpsc::Sender<Vec<u8>>;
+type Queue = mpsc::Receiver<Vec<u8>>;
 
 fn frame(id: u64, body: &[u8]) -> Result<Vec<u8>, PeerError> {
     if body.len() > MAX_BODY {
@@ -37,10 +37,7 @@ async fn read_frame(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(u64, V
 }
 
 /// One task writes, so that no frame is cut when its sender gives up.
-async fn write_frames(
-    mut to: impl AsyncWrite + Unpin,
-    mut frames: mpsc::Receiver<Vec<u8>>,
-) -> io::Result<()> {
+async fn write_frames(mut to: impl AsyncWrite + Unpin, mut frames: Queue) -> io::Result<()> {
     while let Some(frame) = frames.recv().await {
         to.write_all(&frame).await?;
         to.flush().await?;
@@ -62,7 +59,7 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite, peer: Arc<dyn Peer>) -> 
             if let Some(taken_back) = running.remove(&id) {
                 taken_back.abort();
             } else if running.len() >= AT_ONCE {
-                send(id, Answer::Refused(PeerError::Busy(format!("{AT_ONCE} requests"))), &outgoing).await;
+                send(id, Answer::Refused(PeerError::Busy("too many requests".into())), &outgoing).await;
             } else if !body.is_empty() {
                 running.insert(id, tasks.spawn(answer(id, body, peer.clone(), outgoing.clone())));
             }
@@ -71,7 +68,7 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite, peer: Arc<dyn Peer>) -> 
     select! { ended = answering => ended, ended = write_frames(writer, frames) => ended }
 }
 
-async fn answer(id: u64, body: Vec<u8>, peer: Arc<dyn Peer>, outgoing: mpsc::Sender<Vec<u8>>) {
+async fn answer(id: u64, body: Vec<u8>, peer: Arc<dyn Peer>, outgoing: Frames) {
     let mut answers = match Request::decode(&body) {
         Ok(request) => request.answers(&*peer).await,
         Err(error) => stream::iter([Answer::Refused(error)]).boxed(),
@@ -81,7 +78,7 @@ async fn answer(id: u64, body: Vec<u8>, peer: Arc<dyn Peer>, outgoing: mpsc::Sen
     }
 }
 
-async fn send(id: u64, answer: Answer, outgoing: &mpsc::Sender<Vec<u8>>) {
+async fn send(id: u64, answer: Answer, outgoing: &Frames) {
     let framed = |answer: Answer| frame(id, &answer.encode()?);
     if let Ok(frame) = framed(answer).or_else(|error| framed(Answer::Refused(error))) {
         // Fails only once the connection has ended, and this task with it.
@@ -94,9 +91,11 @@ async fn send(id: u64, answer: Answer, outgoing: &mpsc::Sender<Vec<u8>>) {
 pub struct PipePeer {
     next: AtomicU64,
     waiting: Arc<Waiting>,
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: Frames,
     _task: JoinSet<()>,
 }
+
+const UNPOISONED: &str = "nothing panics under this lock";
 
 /// Who waits for the answers to which request; `None` once the connection has ended.
 type Waiting = Mutex<Option<HashMap<u64, mpsc::Sender<Answer>>>>;
@@ -107,10 +106,10 @@ impl PipePeer {
         let (reader, writer) = tokio::io::split(stream);
         let (outgoing, frames) = mpsc::channel(16);
         let (waiting, mut task) = (Arc::new(Mutex::new(Some(HashMap::new()))), JoinSet::new());
-        let (shared, take_back) = (waiting.clone(), outgoing.clone());
+        let (shared, back) = (waiting.clone(), outgoing.clone());
         task.spawn(async move {
-            select! { _ = read_answers(reader, &shared, take_back) => {}, _ = write_frames(writer, frames) => {} }
-            *lock(&shared) = None;
+            select! { _ = read_answers(reader, &shared, back) => {}, _ = write_frames(writer, frames) => {} }
+            *shared.lock().expect(UNPOISONED) = None;
         });
         Self { next: AtomicU64::new(0), waiting, outgoing, _task: task }
     }
@@ -120,13 +119,14 @@ impl PipePeer {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let frame = frame(id, &request.encode()?)?;
         let (asker, mut answers) = mpsc::channel(64);
-        if let Some(waiting) = lock(&self.waiting).as_mut() {
-            waiting.retain(|_, asker| !asker.is_closed());
+        if let Some(waiting) = self.waiting.lock().expect(UNPOISONED).as_mut() {
             waiting.insert(id, asker);
         }
-        let sent = timeout(CALL_LIMIT, self.outgoing.send(frame)).await;
-        sent.map_err(|_| gone())?.map_err(|_| gone())?;
-        let first = timeout(CALL_LIMIT, answers.recv()).await.ok().flatten().ok_or_else(gone)?;
+        let first = async {
+            self.outgoing.send(frame).await.ok()?;
+            answers.recv().await
+        };
+        let first = timeout(CALL_LIMIT, first).await.ok().flatten().ok_or_else(gone)?;
         Ok((first, answers))
     }
 
@@ -135,29 +135,23 @@ impl PipePeer {
     }
 }
 
-fn lock(waiting: &Waiting) -> MutexGuard<'_, Option<HashMap<u64, mpsc::Sender<Answer>>>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn read_answers(
-    mut reader: impl AsyncRead + Unpin,
-    waiting: &Waiting,
-    take_back: mpsc::Sender<Vec<u8>>,
-) -> io::Result<()> {
+async fn read_answers(mut from: impl AsyncRead + Unpin, waiting: &Waiting, back: Frames) -> io::Result<()> {
     loop {
-        let (id, body) = read_frame(&mut reader).await?;
+        let (id, body) = read_frame(&mut from).await?;
         let answer = Answer::decode(&body).unwrap_or_else(Answer::Refused);
         let goes_on = matches!(answer, Answer::Watching | Answer::Notice(_));
-        let asker = lock(waiting).as_mut().and_then(|waiting| waiting.remove(&id));
-        match asker.filter(|asker| !asker.is_closed()) {
-            Some(asker) => {
-                // A slow watcher misses notices: they are hints, and nobody else is to wait for it.
-                let _ = asker.try_send(answer);
-                lock(waiting).as_mut().filter(|_| goes_on).map(|waiting| waiting.insert(id, asker));
-            }
-            // Where there is no room for it now, the next notice takes the request back.
-            None if goes_on => drop(take_back.try_send([&[0; 4][..], &id.to_be_bytes()].concat())),
+        let mut waiting = waiting.lock().expect(UNPOISONED);
+        let Some(waiting) = waiting.as_mut() else { return Ok(()) };
+        waiting.retain(|_, asker| !asker.is_closed());
+        match waiting.get(&id) {
+            // A slow watcher misses notices: they are hints, and nobody else is to wait for it.
+            Some(asker) => drop(asker.try_send(answer)),
+            // Its asker gave up. Where there is no room for it now, the next notice takes the request back.
+            None if goes_on => drop(back.try_send([&[0; 4][..], &id.to_be_bytes()].concat())),
             None => {}
+        }
+        if !goes_on {
+            waiting.remove(&id);
         }
     }
 }
@@ -178,13 +172,12 @@ impl Peer for PipePeer {
     }
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
         match self.ask(Request::Watch { library }).await? {
-            (Answer::Watching, answers) => Ok(stream::unfold(answers, notice).boxed()),
+            (Answer::Watching, answers) => Ok(stream::unfold(answers, async |mut answers| {
+                let Some(Answer::Notice(notice)) = answers.recv().await else { return None };
+                Some((notice, answers))
+            })
+            .boxed()),
             (other, _) => Err(other.into_error()),
         }
     }
-}
-
-async fn notice(mut answers: mpsc::Receiver<Answer>) -> Option<(Notice, mpsc::Receiver<Answer>)> {
-    let Some(Answer::Notice(notice)) = answers.recv().await else { return None };
-    Some((notice, answers))
 }

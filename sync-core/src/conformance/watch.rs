@@ -44,6 +44,11 @@ pub(super) const CHECKS: &[Check] = &[
         promise: "When the server goes, the watcher's stream ends: it does not hang, so that its reader asks again",
         run: |stage| Box::pin(server_goes(stage)),
     },
+    Check {
+        name: "notices_without_their_client",
+        promise: "A stream of notices whose client is dropped goes on or ends: it does not hang",
+        run: |stage| Box::pin(without_client(stage)),
+    },
 ];
 
 type Notices = BoxStream<'static, Notice>;
@@ -173,4 +178,15 @@ async fn server_goes(stage: &Stage<'_>) -> Outcome {
     hears(stage, &mut notices, 1).await?;
     drop(server);
     ends(stage, &mut notices).await
+}
+
+async fn without_client(stage: &Stage<'_>) -> Outcome {
+    let (double, link) = stage.sampled().await?;
+    let mut notices = watch(stage, &*link.client).await?;
+    let Link { client, server } = link;
+    drop(client);
+    let event = "a notice, or the end of the notices, after the client was dropped";
+    stage.soon(event, telling(&double, 1, notices.next())).await?;
+    drop(server);
+    Ok(())
 }

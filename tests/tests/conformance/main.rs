@@ -1,5 +1,8 @@
 //! Every transport there is keeps what a peer promises: the suite that users run on theirs, run on ours.
 
+mod broken;
+mod codecs;
+
 use std::{sync::Arc, time::Duration};
 
 use sync_core::{
