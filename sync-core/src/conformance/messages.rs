@@ -102,7 +102,7 @@ async fn errors(stage: &Stage<'_>) -> Outcome {
         for request in requests.clone() {
             let call = name(&request);
             let came = stage.ask(&*link.client, request).await?;
-            same(&format!("the error of {call}"), &came, &Err(error.clone()))?;
+            same(&format!("the error {} of {call}", sample::variant(&error)), &came, &Err(error.clone()))?;
         }
     }
     Ok(())

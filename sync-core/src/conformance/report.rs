@@ -97,23 +97,30 @@ pub(super) fn same<T: Debug + PartialEq>(what: &str, came: &T, expected: &T) -> 
     }
     let (expected, came) = (format!("{expected:#?}"), format!("{came:#?}"));
     let mut path: Vec<(usize, &str)> = Vec::new();
-    let mut pairs = expected.lines().zip(came.lines());
-    let differing = pairs.find(|(expected, came)| {
+    let mut pairs = expected.lines().zip(came.lines()).enumerate();
+    let differing = pairs.find(|(_, (expected, came))| {
         let depth = expected.len() - expected.trim_start().len();
         path.retain(|(outer, _)| *outer < depth);
-        if expected != came {
-            return true;
+        if expected == came {
+            path.push((depth, expected.trim()));
         }
-        path.push((depth, expected.trim()));
-        false
+        expected != came
     });
     // Lines equal as far as both go: one of the two is longer.
-    let (expected, came) = differing.unwrap_or(("the end", "more, or less"));
+    let at = differing.map_or_else(|| expected.lines().count().min(came.lines().count()), |(at, _)| at);
     let field: Vec<&str> =
         path.iter().map(|(_, line)| line.trim_end_matches(['{', '(', '[', ' ', ':'])).collect();
-    fail(format!("{what}: {} {}", field.join(" / "), shorten(expected.trim())), shorten(came.trim()))
+    fail(format!("{what}: {} {}", field.join(" / "), from_line(&expected, at)), from_line(&came, at))
 }
 
-fn shorten(line: &str) -> String {
-    line.chars().take(200).collect()
+/// What stands from this line on, in one line.
+fn from_line(text: &str, at: usize) -> String {
+    const LONGEST: usize = 160;
+    let lines: Vec<&str> = text.lines().skip(at).take(8).map(str::trim).collect();
+    let line = lines.join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if line.is_empty() => "nothing more".into(),
+        None => line,
+    }
 }

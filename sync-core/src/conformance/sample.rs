@@ -158,6 +158,25 @@ pub(super) fn answer(request: Request) -> Answer {
     }
 }
 
+/// The name of an error's variant. A new variant gets a line here and an example in [`errors`].
+pub(super) const fn variant(error: &PeerError) -> &'static str {
+    match error {
+        PeerError::WrongLibrary { .. } => "WrongLibrary",
+        PeerError::Protocol { .. } => "Protocol",
+        PeerError::SameDevice { .. } => "SameDevice",
+        PeerError::Unauthorized(_) => "Unauthorized",
+        PeerError::Forbidden(_) => "Forbidden",
+        PeerError::SnapshotRequired => "SnapshotRequired",
+        PeerError::TooLarge(_) => "TooLarge",
+        PeerError::Invalid(_) => "Invalid",
+        PeerError::Corrupt(_) => "Corrupt",
+        PeerError::Busy(_) => "Busy",
+        PeerError::Unreachable(_) => "Unreachable",
+        PeerError::Unsupported(_) => "Unsupported",
+        PeerError::Failed(_) => "Failed",
+    }
+}
+
 /// One of each variant, with words that text forms like to break.
 pub(super) fn errors() -> Vec<PeerError> {
     let text = || "why, “exactly”\n\0 \u{1f600} \"\\".to_owned();

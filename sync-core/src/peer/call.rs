@@ -37,6 +37,24 @@ pub trait Call: Into<Request> + Serialize + DeserializeOwned + Debug + Send + Sy
 }
 
 /// Everything that a peer can be asked, in one message: for transports that carry messages without a name beside.
+///
+/// ```
+/// use futures_util::StreamExt;
+/// use sync_core::{Answer, Hello, Peer, PeerError, Request};
+///
+/// /// The server's side of a call: bytes in, bytes out.
+/// async fn served(peer: &dyn Peer, bytes: &[u8]) -> Result<Vec<u8>, PeerError> {
+///     let mut answers = Request::decode(bytes)?.answers(peer).await;
+///     let answer = answers.next().await.unwrap_or(Answer::Ended);
+///     answer.encode()
+/// }
+///
+/// /// The client's side.
+/// async fn hello(line: &dyn Peer, hello: Hello) -> Result<Hello, PeerError> {
+///     let bytes = served(line, &Request::from(hello).encode()?).await?;
+///     Answer::decode(&bytes)?.try_into()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Request {

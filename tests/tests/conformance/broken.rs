@@ -254,11 +254,11 @@ async fn write_frame(line: &mut (impl AsyncWriteExt + Unpin), id: u64, body: &[u
     line.write_all(body).await
 }
 
-/// A line on which answers pass through `change`, which knows the numbers of the requests in their order.
-fn tampered(
-    peer: Arc<dyn Peer>,
-    change: fn(&mut VecDeque<u64>, u64, Vec<u8>) -> (u64, Vec<u8>),
-) -> (DuplexStream, JoinSet<std::io::Result<()>>) {
+/// What becomes of an answer's number and body, given the numbers of the requests that came and were not used yet.
+type Change = fn(&mut VecDeque<u64>, u64, Vec<u8>) -> (u64, Vec<u8>);
+
+/// A line on which answers pass through `change`.
+fn tampered(peer: Arc<dyn Peer>, change: Change) -> (DuplexStream, JoinSet<std::io::Result<()>>) {
     let (server, mut serving) = served(peer);
     let (client, middle) = duplex(64 << 10);
     let (mut from_client, mut to_client) = tokio::io::split(middle);
