@@ -1,4 +1,4 @@
-//! A suite of checks for transports: does a [`Peer`](crate::Peer) at the other end of yours keep what a peer promises?
+//! A suite of checks for transports: does a [`Peer`] at the other end of yours keep what a peer promises?
 //!
 //! Give [`check`] a function that serves a peer over your transport and connects a client to it:
 //!
