@@ -1,5 +1,6 @@
 //! The harness: entities, devices, clocks and faulty peers for the tests of what must hold for the user.
 
+pub mod damage;
 pub mod device;
 pub mod entities;
 pub mod everything;

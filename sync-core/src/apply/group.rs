@@ -196,7 +196,7 @@ fn follow_heads(vector: &Vector, changes: &[Incoming]) -> bool {
     })
 }
 
-fn join_one(
+pub(super) fn join_one(
     write: &Write<'_>,
     set: &mut WorkingSet,
     change: &Change,

@@ -15,12 +15,14 @@
 //! * `known` records that came before their model or their columns
 //! * `shrunk` objects whose rows have lost a column
 //! * `held` groups that are kept and not merged yet
+//! * `mend` damaged records made whole
 
 mod error;
 mod foreign;
 mod group;
 mod held;
 mod known;
+mod mend;
 mod pending;
 mod retry;
 mod rows;
@@ -35,6 +37,7 @@ pub use pending::PendingReason;
 pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
 pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
+pub(crate) use mend::{Means, Named, join_repairs, salvage};
 pub(crate) use pending::{count as count_pending, list as pending_records};
 pub(crate) use retry::retry;
 pub(crate) use shrunk::keep_values;

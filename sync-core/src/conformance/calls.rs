@@ -59,11 +59,12 @@ const AT_ONCE: u64 = 16;
 
 /// The `n`th of some calls of all kinds, and its number again.
 fn numbered(n: u64) -> Request {
-    match n % 4 {
+    match n % 5 {
         0 => Request::Hello(Hello { wall_ms: n, ..sample::hello(1) }),
         1 => Request::Pull(sample::pull(n as u32)),
         2 => Request::Push(sample::push(sample::some_bytes(n as usize), None)),
-        _ => Request::Objects(sample::objects(n as u32)),
+        3 => Request::Objects(sample::objects(n as u32)),
+        _ => Request::Repair(sample::repair(n as usize)),
     }
 }
 
@@ -73,6 +74,7 @@ fn number(request: &Request) -> u64 {
         Request::Pull(pull) => u64::from(pull.max_entries),
         Request::Push(push) => push.changes.len() as u64,
         Request::Objects(objects) => u64::from(objects.max_objects),
+        Request::Repair(repair) => repair.wanted.len() as u64,
         Request::Watch { .. } => 0,
     }
 }

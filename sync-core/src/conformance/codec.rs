@@ -76,6 +76,7 @@ fn every(codec: &impl Codec, look: &impl Look) -> Outcome {
         sample::pull(3).into(),
         sample::push(sample::some_bytes(3), Some(sample::pull(2))).into(),
         sample::objects(3).into(),
+        sample::repair(3).into(),
     ];
     for request in requests {
         let answer = sample::answer(request.clone());
@@ -84,12 +85,14 @@ fn every(codec: &impl Codec, look: &impl Look) -> Outcome {
             Request::Pull(pull) => look.look(codec, "PullRequest", pull)?,
             Request::Push(push) => look.look(codec, "PushRequest", push)?,
             Request::Objects(objects) => look.look(codec, "ObjectsRequest", objects)?,
+            Request::Repair(repair) => look.look(codec, "RepairRequest", repair)?,
             Request::Watch { .. } => {}
         }
         match &answer {
             Answer::Pull(page) => look.look(codec, "PullResponse", page)?,
             Answer::Push(answer) => look.look(codec, "PushResponse", answer)?,
             Answer::Objects(page) => look.look(codec, "ObjectsPage", page)?,
+            Answer::Repair(answer) => look.look(codec, "RepairAnswer", answer)?,
             _ => {}
         }
         look.look(codec, "Request", &request)?;
@@ -160,7 +163,15 @@ fn older(codec: &impl Codec) -> Outcome {
     let objects = sample::objects(0);
     reshaped(codec, "ObjectsRequest", Some("after"), &objects)?;
     match sample::answer(objects.into()) {
-        Answer::Objects(page) => reshaped(codec, "ObjectsPage", Some("next"), &page),
+        Answer::Objects(page) => reshaped(codec, "ObjectsPage", Some("next"), &page)?,
+        _ => return Ok(()),
+    }
+    let repair = sample::repair(0);
+    for field in ["ranges", "objects", "wanted", "last"] {
+        reshaped(codec, "RepairRequest", Some(field), &repair)?;
+    }
+    match sample::answer(repair.into()) {
+        Answer::Repair(answer) => reshaped(codec, "RepairAnswer", Some("objects"), &answer),
         _ => Ok(()),
     }
 }

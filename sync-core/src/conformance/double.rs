@@ -17,7 +17,7 @@ use crate::{
     ids::LibraryId,
     peer::{
         Answer, Hello, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
-        PushRequest, PushResponse, Request,
+        PushRequest, PushResponse, RepairAnswer, RepairRequest, Request,
     },
 };
 
@@ -112,6 +112,10 @@ impl Peer for Double {
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
+        self.answer(request.into()).await?.try_into()
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
         self.answer(request.into()).await?.try_into()
     }
 

@@ -36,6 +36,11 @@ pub(super) const CHECKS: &[Check] = &[
         run: |stage| Box::pin(objects(stage)),
     },
     Check {
+        name: "repair_keeps_every_field",
+        promise: "A call of a repair and its answer arrive with every field as it was sent",
+        run: |stage| Box::pin(repair(stage)),
+    },
+    Check {
         name: "every_error_arrives_as_it_left",
         promise: "A peer's error reaches the caller as the same variant with the same words, from every call",
         run: |stage| Box::pin(errors(stage)),
@@ -84,6 +89,10 @@ async fn push(stage: &Stage<'_>) -> Outcome {
     round_trips(stage, pushes.map(push)).await
 }
 
+async fn repair(stage: &Stage<'_>) -> Outcome {
+    round_trips(stage, [0, 1, 5].map(|count| Request::Repair(sample::repair(count)))).await
+}
+
 async fn objects(stage: &Stage<'_>) -> Outcome {
     round_trips(stage, [0, 1, 5].map(|count| Request::Objects(sample::objects(count)))).await
 }
@@ -94,6 +103,7 @@ async fn errors(stage: &Stage<'_>) -> Outcome {
         Request::Pull(sample::pull(1)),
         Request::Push(sample::push(sample::some_bytes(1), None)),
         Request::Objects(sample::objects(1)),
+        Request::Repair(sample::repair(1)),
         Request::Watch { library: sample::LIBRARY },
     ];
     for error in sample::errors() {

@@ -213,6 +213,7 @@ fn name(request: &Request) -> &'static str {
         Request::Pull(_) => "pull",
         Request::Push(_) => "push",
         Request::Objects(_) => "objects",
+        Request::Repair(_) => "repair",
         Request::Watch { .. } => "watch",
     }
 }
@@ -223,6 +224,7 @@ async fn ask(client: &dyn Peer, request: Request) -> Result<Answer, PeerError> {
         Request::Pull(pull) => client.pull(pull).await.map(Answer::Pull),
         Request::Push(push) => client.push(push).await.map(Answer::Push),
         Request::Objects(objects) => client.objects(objects).await.map(Answer::Objects),
+        Request::Repair(repair) => client.repair(repair).await.map(Answer::Repair),
         Request::Watch { library } => client.watch(library).await.map(|_| Answer::Watching),
     }
 }

@@ -5,9 +5,11 @@ use serde_bytes::ByteBuf;
 use crate::{
     change::{Cell, Change, ChangeKind, Tag},
     ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
+    merge::RecordRange,
     peer::{
         Answer, Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PeerError,
-        PullRequest, PullResponse, PushRequest, PushResponse, Refused, Request,
+        PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer,
+        RepairRequest, RepairedName, Request,
     },
     stamp::Stamp,
     value::{SyncValue, encode_key},
@@ -117,6 +119,19 @@ pub(super) fn objects(objects: u32) -> ObjectsRequest {
     }
 }
 
+/// A repair that [`answer`] answers with this many of each.
+pub(super) fn repair(count: usize) -> RepairRequest {
+    RepairRequest {
+        library: LIBRARY,
+        device: device(1),
+        vector: vector(),
+        ranges: (0..count as u64).map(|n| RecordRange { first: n << 56, bits: 8 }).collect(),
+        objects: some_bytes(count),
+        wanted: (0..count as u64).map(|n| u64::MAX - n).collect(),
+        last: count > 0,
+    }
+}
+
 pub(super) fn notice(seq: u64) -> Notice {
     Notice { library: LIBRARY, latest_seq: Seq(seq) }
 }
@@ -153,6 +168,25 @@ pub(super) fn answer(request: Request) -> Answer {
             state_hash: StateHash([3; 32]),
             vector: vector(),
             total: 1 << 60,
+        }),
+        Request::Repair(request) => Answer::Repair(RepairAnswer {
+            ranges: request
+                .ranges
+                .iter()
+                .map(|range| RangeDigests { parts: bytes(range.bits.into()), entries: ByteBuf::new() })
+                .collect(),
+            objects: request.objects,
+            records: request
+                .wanted
+                .iter()
+                .map(|place| RepairedName {
+                    model: "“model”".into(),
+                    record: bytes(*place as usize % 256),
+                    fault: (place % 2 == 0).then(|| "damaged".into()),
+                })
+                .collect(),
+            vector: request.vector,
+            digest: [u8::from(request.last); 16],
         }),
         Request::Watch { .. } => Answer::Watching,
     }

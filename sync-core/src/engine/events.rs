@@ -17,7 +17,7 @@ use crate::{
     ids::{Name, RecordId, Seq},
     merge::Conflict,
     model::Syncable,
-    peer::Report,
+    peer::{RepairReport, Report},
 };
 
 /// A record that changed.
@@ -81,6 +81,9 @@ pub enum Event {
         /// How far ahead the furthest is, in milliseconds.
         ahead_ms: u64,
     },
+    /// Objects were compared with a peer's, because somebody asked or a round had ended with other objects than the
+    /// peer's. Records that were mended come as [`Remote`](Self::Remote) too.
+    Repaired(Box<RepairReport>),
     /// This reader was too slow and missed this many groups: look at the tables again.
     Missed(u64),
 }
@@ -137,6 +140,9 @@ impl Events {
                 }));
             }
             Report::ManyDeletes(count) => self.ready.push_back(Event::ManyDeletes(count)),
+            Report::Repaired(report) => {
+                self.ready.push_back(Event::Repaired(Box::new((*report).clone())));
+            }
             Report::Held { changes, ahead_ms } => self.ready.push_back(Event::Held { changes, ahead_ms }),
         }
     }

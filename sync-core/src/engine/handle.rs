@@ -20,7 +20,7 @@ use crate::{
     model::Syncable,
     peer::{
         Hello, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest,
-        PushResponse, Replica, Served, SyncError, SyncReport, sync_with,
+        PushResponse, RepairAnswer, RepairRequest, Replica, Served, SyncError, SyncReport, sync_with,
     },
 };
 
@@ -215,6 +215,10 @@ impl Peer for SyncEngine {
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
         self.served()?.objects(request).await
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.served()?.repair(request).await
     }
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {

@@ -14,6 +14,7 @@
 //! * `status` how things stand
 //! * `records` history, conflicts, pending
 //! * `verify` whether ledger and rows are what they should be
+//! * `repair` mending what is not, with a peer or from the log
 
 mod builder;
 mod changed;
@@ -22,6 +23,7 @@ mod follow;
 mod handle;
 mod keys;
 mod records;
+mod repair;
 mod status;
 mod tasks;
 mod transaction;

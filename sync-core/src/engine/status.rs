@@ -5,7 +5,7 @@ use crate::{
     capture,
     ids::{DeviceId, LibraryId, Seq},
     ledger::{self, Head},
-    peer::{SyncError, position_with},
+    peer::{RepairReport, SyncError, position_with},
     stamp::Stamp,
     store::sql,
 };
@@ -54,6 +54,11 @@ pub struct PeerStatus {
     /// What the last round said if it failed after the peer had answered `hello`. Why a peer cannot be reached at all,
     /// [`Follow::status`](crate::Follow::status) says.
     pub last_error: Option<String>,
+    /// True if the last round since the engine started ended with the same changes here and there and other objects,
+    /// and no repair has mended that.
+    pub diverged: bool,
+    /// What the last repair with it did, if one came to its end since the engine started.
+    pub last_repair: Option<RepairReport>,
 }
 
 impl SyncEngine {
@@ -108,7 +113,9 @@ impl SyncEngine {
                 unsent: u64::try_from(unsent).unwrap_or(0),
                 oldest_unsent_ms: oldest.and_then(Stamp::from_bytes).map(|stamp| stamp.ms()),
                 clock_offset_ms: last_round.as_ref().map(|round| round.clock_offset_ms),
+                diverged: last_round.as_ref().is_some_and(|round| round.diverged),
                 last_error: last_round.and_then(|round| round.error),
+                last_repair: replica.last_repair(device).and_then(|repair| repair.report),
             });
         }
         Ok(Status {

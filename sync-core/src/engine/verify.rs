@@ -1,15 +1,13 @@
 //! Whether ledger and rows are what they should be.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use super::handle::SyncEngine;
 use crate::{
     capture::Batch,
     ids::{Name, RecordId, Seq},
-    ledger::{self, Head},
-    merge::Digest,
+    ledger::{self, Damage, Fault, Head, Sights, Survey},
     peer::SyncError,
-    store::{Bindings, Write, rows},
 };
 
 /// What [`SyncEngine::verify`] found.
@@ -48,7 +46,7 @@ pub enum Finding {
         /// The record.
         record: RecordId,
     },
-    /// An object cannot be read.
+    /// An object cannot be read, or says what no object can.
     Object(String),
 }
 
@@ -60,7 +58,7 @@ impl fmt::Display for Finding {
             Self::Row { model, record } => {
                 write!(f, "the row of {model} {record} is not what its object says")
             }
-            Self::Object(what) => write!(f, "an object cannot be read: {what}"),
+            Self::Object(what) => write!(f, "an object is damaged: {what}"),
         }
     }
 }
@@ -81,74 +79,27 @@ impl SyncEngine {
             .write(move |write| {
                 Box::pin(async move {
                     let (bindings, head, _) = replica.begin(write, Batch::All).await?;
-                    let mut found = Verification::default();
-                    check_chain(write, &head, &mut found).await?;
-                    check_objects(write, &bindings, &head, &mut found).await?;
-                    Ok(found)
+                    let latest_ms = replica.now_ms().saturating_add(replica.limits.max_drift_ms);
+                    let sights = Sights { noted: HashSet::new(), latest_ms };
+                    let survey = ledger::survey(write.db, &write.names, &bindings, &head, &sights).await?;
+                    Ok(verification(survey, &head))
                 })
             })
             .await
     }
 }
 
-async fn check_chain(write: &Write<'_>, head: &Head, found: &mut Verification) -> Result<(), SyncError> {
-    let mut at = ledger::LogWalk::begin(head);
-    while let Some(step) = at.next(write.db, head).await? {
-        found.entries += step.entries;
-        if let Some(broken) = step.broken {
-            found.findings.push(Finding::Chain(broken));
-            return Ok(());
-        }
+fn verification(survey: Survey, head: &Head) -> Verification {
+    let broken = survey.broken.map(Finding::Chain);
+    let damages = survey.damages.into_iter().map(|Damage { model, record, fault }| match fault {
+        Fault::Row => Finding::Row { model, record },
+        Fault::Object(what) => Finding::Object(format!("{model} {record}: {what}")),
+    });
+    let digest = (survey.digest != head.digest).then_some(Finding::Digest);
+    Verification {
+        entries: survey.entries,
+        objects: survey.objects,
+        rows: survey.rows,
+        findings: broken.into_iter().chain(damages).chain(digest).collect(),
     }
-    Ok(())
-}
-
-async fn check_objects(
-    write: &Write<'_>,
-    bindings: &Bindings,
-    head: &Head,
-    found: &mut Verification,
-) -> Result<(), SyncError> {
-    let mut digest = Digest::default();
-    let mut after = 0;
-    loop {
-        let page = ledger::objects_after(write.db, &write.names, head.library, after, 2_000).await?;
-        let Some(last) = page.last() else { break };
-        after = last.id;
-        for binding in bindings.iter() {
-            let shown: Vec<&RecordId> = page
-                .iter()
-                .filter(|one| one.model == binding.model && one.object.shown && one.object.is_alive())
-                .map(|one| &one.record)
-                .collect();
-            let mut table = rows::by_record(write.db, binding, shown.iter().copied()).await?;
-            found.rows += table.len() as u64;
-            for one in page.iter().filter(|one| shown.contains(&&one.record) && one.model == binding.model) {
-                let right = match table.remove(&one.record) {
-                    Some(Ok(row)) => one.object.cells.iter().all(|cell| {
-                        binding
-                            .column_of(&cell.column)
-                            .is_none_or(|index| row[index].hash64() == cell.row_hash())
-                    }),
-                    // A row that cannot be read is pending, and listed there.
-                    Some(Err(_)) => true,
-                    None => false,
-                };
-                if !right {
-                    found
-                        .findings
-                        .push(Finding::Row { model: binding.name().clone(), record: one.record.clone() });
-                }
-            }
-        }
-        for one in &page {
-            found.objects += 1;
-            let model = write.names.text(one.model)?;
-            digest.add(one.object.digest(&model, &one.record));
-        }
-    }
-    if digest != head.digest {
-        found.findings.push(Finding::Digest);
-    }
-    Ok(())
 }

@@ -9,25 +9,31 @@
 //! * `commit` the one writer
 //! * `origins` the vector: how far each author's chain is here without a gap
 //! * `pages` the log and the state feed, a page at a time, as others read them
-//! * `walk` all of it, for checks
+//! * `walk` all of it, a part at a time
+//! * `found` objects as they are found, damaged ones among them
+//! * `survey` a look at everything: what is damaged, and digests of the rest
 
 mod chain;
 mod commit;
 mod error;
+mod found;
 mod head;
 mod objects;
 mod origins;
 mod pages;
+mod survey;
 mod walk;
 
 pub(crate) use error::LedgerError;
 
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
+pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
 pub(crate) use head::{Head, Identity};
 pub(crate) use objects::{Loaded, by_records, logged_value};
 pub(crate) use origins::{any_ahead, head_of, mark_forked, stamp, vector};
 pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
+pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
 pub(crate) use walk::{LogWalk, objects_after};

@@ -9,6 +9,7 @@
 //! * `join` an object learns a change
 //! * `conflict` what was lost in a join, and to what
 //! * `digest` one number for all alive objects of a library
+//! * `ranges` such numbers for ranges of records, to find where two replicas differ
 //! * `stored`, `pack` an object as it lies beside its row, and its bytes
 
 mod cell;
@@ -23,6 +24,7 @@ mod join;
 mod laws;
 mod object;
 mod pack;
+mod ranges;
 #[cfg(test)]
 mod sample;
 mod stored;
@@ -33,4 +35,6 @@ pub use digest::{Digest, contribution};
 pub use join::{Changed, Joined, join};
 pub use object::{Object, merge_objects};
 pub use pack::{ColumnIds, Corrupt, NotInterned};
+pub use ranges::RecordRange;
+pub(crate) use ranges::{Census, Counted, place_of};
 pub use stored::{Held, MissingValue, StoredCell, StoredObject};

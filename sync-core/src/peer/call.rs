@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Hello, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest,
-    PushResponse,
+    PushResponse, RepairAnswer, RepairRequest,
 };
 use crate::ids::LibraryId;
 
@@ -66,6 +66,8 @@ pub enum Request {
     Push(PushRequest),
     /// [`Peer::objects`].
     Objects(ObjectsRequest),
+    /// [`Peer::repair`].
+    Repair(RepairRequest),
     /// [`Peer::watch`].
     Watch {
         /// The library.
@@ -86,6 +88,8 @@ pub enum Answer {
     Push(PushResponse),
     /// To [`Request::Objects`].
     Objects(ObjectsPage),
+    /// To [`Request::Repair`].
+    Repair(RepairAnswer),
     /// To [`Request::Watch`]: notices will follow.
     Watching,
     /// A notice of a watch.
@@ -107,6 +111,7 @@ impl Request {
             Self::Pull(call) => call.library(),
             Self::Push(call) => call.library(),
             Self::Objects(call) => call.library(),
+            Self::Repair(call) => call.library(),
             Self::Watch { library } => Ok(*library),
         }
     }
@@ -123,6 +128,7 @@ impl Request {
             Self::Pull(call) => one(Answer::of(peer.pull(call).await, Answer::Pull)),
             Self::Push(call) => one(Answer::of(peer.push(call).await, Answer::Push)),
             Self::Objects(call) => one(Answer::of(peer.objects(call).await, Answer::Objects)),
+            Self::Repair(call) => one(Answer::of(peer.repair(call).await, Answer::Repair)),
             Self::Watch { .. } => match peer.watch(library).await {
                 Ok(notices) => one(Answer::Watching)
                     .chain(notices.map(Answer::Notice))
@@ -228,6 +234,7 @@ macro_rules! call {
 call!(Hello, "hello", hello, Hello -> Hello, |hello| same(hello.library));
 call!(PullRequest, "pull", pull, Pull -> PullResponse, |pull| same(pull.library));
 call!(ObjectsRequest, "objects", objects, Objects -> ObjectsPage, |objects| same(objects.library));
+call!(RepairRequest, "repair", repair, Repair -> RepairAnswer, |repair| same(repair.library));
 // The pull inside must be about the same library: else it would read one that nobody checked.
 call!(PushRequest, "push", push, Push -> PushResponse, |push| match &push.pull {
     Some(pull) if pull.library != push.library => Err(PeerError::Invalid(format!(

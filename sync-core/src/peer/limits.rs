@@ -29,6 +29,11 @@ pub struct Limits {
     /// A group that deletes more records than this is reported: it may be a migration that rebuilt a table. Default:
     /// 10,000.
     pub report_deletes: u64,
+    /// After a round that ended with the same changes and other objects, a repair begins by itself at most this often
+    /// with each peer, in milliseconds; `None` for never. It looks at everything once. Default: 60,000.
+    pub repair_every_ms: Option<u64>,
+    /// How many records one repair mends at most; what is left is for the next. Default: 20,000.
+    pub repair_records: u32,
     /// How many events wait for a slow reader before it misses some. Default: 1,024.
     pub event_buffer: usize,
     /// How many hints of the hooks wait for the flusher. Default: 1,024.
@@ -47,6 +52,8 @@ impl Default for Limits {
             page_bytes: 4 << 20,
             snapshot_above: 10_000,
             report_deletes: 10_000,
+            repair_every_ms: Some(60_000),
+            repair_records: 20_000,
             event_buffer: 1_024,
             hook_queue: 1_024,
         }

@@ -9,6 +9,7 @@ mod judge;
 mod limits;
 mod message;
 mod positions;
+mod repair;
 mod replica;
 mod resolve;
 mod round;
@@ -28,11 +29,16 @@ pub use message::{
 };
 
 pub use limits::Limits;
+pub use repair::{
+    RangeDigests, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport,
+    Unmended,
+};
 pub use resolve::Resolution;
 pub use round::SyncReport;
 pub use sync_error::SyncError;
 
 pub(crate) use positions::load as position_with;
+pub(crate) use repair::{repair_with, replay};
 pub(crate) use replica::{Replica, Report};
 pub(crate) use resolve::resolve;
 pub(crate) use round::sync_with;
@@ -70,6 +76,16 @@ pub trait Peer: Debug + Send + Sync {
     /// [`PeerError`] when the cursor is not one of this feed.
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError>;
 
+    /// Answers which ranges of records have which digests, and exchanges objects: how two replicas with the same
+    /// changes and unequal objects are mended.
+    ///
+    /// # Errors
+    /// [`PeerError::Unsupported`] from a peer that cannot; it is what a peer says that does not write this method.
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        let _ = request;
+        Err(PeerError::Unsupported("repair".into()))
+    }
+
     /// A stream of hints that the peer's log has grown. It may skip and repeat; the log is the truth.
     ///
     /// # Errors
@@ -94,6 +110,10 @@ impl<P: Peer + ?Sized> Peer for Arc<P> {
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
         (**self).objects(request).await
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        (**self).repair(request).await
     }
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {

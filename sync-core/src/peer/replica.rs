@@ -14,7 +14,11 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{Limits, SyncError, positions, stage::Stage};
+use super::{
+    Limits, RepairReport, SyncError, positions,
+    repair::{LastLook, LastRepair},
+    stage::Stage,
+};
 use crate::{
     apply::{self, Applied, Hold, Incoming, Origin},
     capture::{self, Batch, Flushed, LocalChange, Models},
@@ -35,6 +39,8 @@ pub(crate) enum Report {
     ManyDeletes(u64),
     /// Groups are held until the clock has caught up; the furthest is this many milliseconds ahead.
     Held { changes: u64, ahead_ms: u64 },
+    /// Objects were compared with a peer's and mended.
+    Repaired(Arc<RepairReport>),
 }
 
 /// What a flush did.
@@ -69,6 +75,10 @@ pub(crate) struct Replica {
     known_at: Arc<AtomicI64>,
     /// How the last round with each peer ended.
     rounds: Mutex<HashMap<DeviceId, LastRound>>,
+    /// The last repair with each peer.
+    repairs: Mutex<HashMap<DeviceId, LastRepair>>,
+    /// What a repair in progress goes by: at most one, about fifty bytes a record.
+    pub(super) looked: Mutex<Option<Arc<LastLook>>>,
 }
 
 /// How a round ended.
@@ -76,6 +86,8 @@ pub(crate) struct Replica {
 pub(crate) struct LastRound {
     /// How far the peer's clock was ahead of this one's.
     pub(crate) clock_offset_ms: i64,
+    /// True if it ended with equal vectors and unequal digests.
+    pub(crate) diverged: bool,
     pub(crate) error: Option<String>,
 }
 
@@ -95,6 +107,8 @@ impl Replica {
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
             known_at: Arc::new(AtomicI64::new(i64::MIN)),
             rounds: Mutex::default(),
+            repairs: Mutex::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -117,6 +131,20 @@ impl Replica {
 
     pub(super) fn note_round(&self, peer: DeviceId, round: LastRound) {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, round);
+    }
+
+    /// The last repair with a peer, if there was one since the start.
+    pub(crate) fn last_repair(&self, peer: DeviceId) -> Option<LastRepair> {
+        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned()
+    }
+
+    pub(super) fn note_repair(&self, peer: DeviceId, repair: LastRepair) {
+        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, repair);
+    }
+
+    pub(super) fn report_repaired(&self, report: RepairReport) {
+        // Nobody listening is no fault.
+        drop(self.reports.send(Report::Repaired(Arc::new(report))));
     }
 
     /// Listens to what is done from now on.

@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 use super::{
     Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
     positions::{self, Position},
+    repair::repair_diverged,
     replica::{LastRound, Received, Replica},
     serve::groups,
 };
@@ -58,6 +59,9 @@ pub struct SyncReport {
     /// them was altered, or a merge has a fault. [`verify`](crate::SyncEngine::verify) tells whether it is this one. A replica in the
     /// middle of its first sync is not meant.
     pub diverged: bool,
+    /// What was mended because the two had diverged; `in_sync` and `diverged` say how it is after that. `None` if they had not,
+    /// the peer cannot repair, or it was tried a moment ago ([`Limits::repair_every_ms`](super::Limits::repair_every_ms)).
+    pub repair: Option<Box<super::RepairReport>>,
 }
 
 /// A round in progress.
@@ -82,9 +86,16 @@ pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result
     replica.release_held().await?;
     let round = Round::begin(replica, peer).await?;
     let (device, clock_offset_ms) = (round.theirs.device, round.report.clock_offset_ms);
-    let result = round.run().await;
+    let mut result = round.run().await;
+    if let Some(report) = result.as_mut().ok().filter(|report| report.diverged)
+        && let Some(repair) = repair_diverged(replica, peer, device).await
+    {
+        (report.in_sync, report.diverged) = (repair.in_sync, !repair.in_sync);
+        report.repair = Some(Box::new(repair));
+    }
     let error = result.as_ref().err().map(ToString::to_string);
-    replica.note_round(device, LastRound { clock_offset_ms, error });
+    let diverged = result.as_ref().is_ok_and(|report| report.diverged);
+    replica.note_round(device, LastRound { clock_offset_ms, diverged, error });
     result
 }
 

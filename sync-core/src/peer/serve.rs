@@ -11,7 +11,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest,
-    PullResponse, PushRequest, PushResponse, Refused, SyncError,
+    PullResponse, PushRequest, PushResponse, Refused, RepairAnswer, RepairRequest, SyncError,
     replica::{Replica, Report},
 };
 use crate::{
@@ -264,6 +264,11 @@ impl Peer for Served {
         Ok(self.0.serve_objects(&request).await?)
     }
 
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.0.check_library(request.library)?;
+        Ok(self.0.serve_repair(request).await?)
+    }
+
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
         self.0.check_library(library)?;
         let reports = BroadcastStream::new(self.0.reports());
@@ -272,7 +277,7 @@ impl Peer for Served {
             let latest_seq = match report.ok()? {
                 Report::Local { to, .. } => to,
                 Report::Applied(applied) => applied.to,
-                Report::ManyDeletes(_) | Report::Held { .. } => return None,
+                Report::ManyDeletes(_) | Report::Held { .. } | Report::Repaired(_) => return None,
             };
             Some(Notice { library, latest_seq })
         });

@@ -50,6 +50,9 @@ pub enum SyncError {
     /// No conflict has this number, or it is settled already.
     #[error("no open conflict has the number {0}")]
     UnknownConflict(i64),
+    /// The log does not tell all that is here, so nothing can be rebuilt from it: repair with a peer instead.
+    #[error("the log does not tell all that is here: {0}; repair with a peer")]
+    LogIncomplete(String),
     /// The engine was shut down.
     #[error("the engine was shut down")]
     Shutdown,

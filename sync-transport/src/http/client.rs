@@ -12,7 +12,7 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
 use sync_core::{
     Call, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
-    PushRequest, PushResponse,
+    PushRequest, PushResponse, RepairAnswer, RepairRequest,
 };
 
 use super::{
@@ -181,6 +181,10 @@ impl Peer for HttpPeer {
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
+        self.call(request).await
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
         self.call(request).await
     }
 

@@ -17,7 +17,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use sync_core::{
-    Call, Hello, LibraryId, ObjectsRequest, Peer, PeerError, PullRequest, PushRequest,
+    Call, Hello, LibraryId, ObjectsRequest, Peer, PeerError, PullRequest, PushRequest, RepairRequest,
     runtime::{Spawn, TokioSpawn},
 };
 use tokio::{net::TcpListener, sync::Semaphore, time};
@@ -120,6 +120,7 @@ impl Server {
             .route(&path(PullRequest::NAME), post(answer::<PullRequest>))
             .route(&path(PushRequest::NAME), post(answer::<PushRequest>))
             .route(&path(ObjectsRequest::NAME), post(answer::<ObjectsRequest>))
+            .route(&path(RepairRequest::NAME), post(answer::<RepairRequest>))
             .route(&path(&format!("{WATCH}/{{library}}")), get(watch))
             .with_state(Arc::new(shared))
     }

@@ -16,6 +16,7 @@ mod limits;
 mod many;
 mod migrator;
 mod observe;
+mod repair;
 mod settle;
 mod triggers;
 mod types;
