@@ -170,6 +170,9 @@ impl Peer for PipePeer {
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
         self.call(request).await
     }
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.call(request).await
+    }
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
         match self.ask(Request::Watch { library }).await? {
             (Answer::Watching, answers) => Ok(stream::unfold(answers, async |mut answers| {

@@ -138,6 +138,23 @@ impl Cost {
     pub fn share(&self) -> f64 {
         (self.repair.bytes_sent + self.repair.bytes_received) as f64 / self.first_sync as f64
     }
+
+    /// The figures as a line of JSON.
+    pub fn line(&self, items: u64, first: First) -> String {
+        let repair = &self.repair;
+        format!(
+            "{{\"items\":{items},\"first_sync\":\"{first:?}\",\"first_sync_bytes\":{},\"mended\":{},\"calls\":{},\
+             \"ranges\":{},\"bytes_sent\":{},\"bytes_received\":{},\"percent_of_first_sync\":{:.3},\"took_ms\":{}}}",
+            self.first_sync,
+            repair.mended_here.len() + repair.mended_there.len(),
+            repair.calls,
+            repair.ranges,
+            repair.bytes_sent,
+            repair.bytes_received,
+            100.0 * self.share(),
+            self.took_ms,
+        )
+    }
 }
 
 /// Damages five records on each of two devices that have `items` and mends them. Gives the cost, having checked that

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sync_core::{
     Entry, Hello, LibraryId, LogId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
-    PullResponse, PushRequest, PushResponse,
+    PullResponse, PushRequest, PushResponse, RepairAnswer, RepairRequest,
 };
 
 /// What goes wrong.
@@ -35,6 +35,14 @@ pub enum Fault {
     Reversed,
     /// The peer's objects are others than its changes say.
     OtherObjects,
+    /// This many more calls of a repair are answered; the peer is gone then.
+    RepairLost(u64),
+    /// Every call of a repair is answered, and its answer lost from this call on.
+    RepairAnswerLost(u64),
+    /// The peer cannot repair.
+    NoRepair,
+    /// The digests of all ranges are others than the peer's objects have, and its objects are not what was asked for.
+    Lies,
     /// The state feed answers this many more calls.
     ObjectsLost(u64),
 }
@@ -46,17 +54,29 @@ pub struct Faulty {
     fault: Arc<Mutex<Fault>>,
     /// How many pages of the state feed were asked for and given.
     objects: Arc<AtomicU64>,
+    /// How many calls of a repair arrived.
+    repairs: Arc<AtomicU64>,
 }
 
 impl Faulty {
     /// `peer` with this fault.
     pub fn new(peer: impl Peer + 'static, fault: Fault) -> Self {
-        Self { peer: Arc::new(peer), fault: Arc::new(Mutex::new(fault)), objects: Arc::default() }
+        Self {
+            peer: Arc::new(peer),
+            fault: Arc::new(Mutex::new(fault)),
+            objects: Arc::default(),
+            repairs: Arc::default(),
+        }
     }
 
     /// From now on another fault.
     pub fn set(&self, fault: Fault) {
         *self.fault.lock().expect("no panic under the lock") = fault;
+    }
+
+    /// How many calls of a repair arrived.
+    pub fn repairs_asked(&self) -> u64 {
+        self.repairs.load(Ordering::SeqCst)
     }
 
     /// How many pages of the state feed were given.
@@ -144,6 +164,35 @@ impl Peer for Faulty {
         }
         self.objects.fetch_add(1, Ordering::SeqCst);
         self.peer.objects(request).await
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.arrives()?;
+        let lost = || PeerError::Unreachable("lost in the middle of a repair".into());
+        match self.fault() {
+            Fault::NoRepair => return Err(PeerError::Unsupported("repair".into())),
+            Fault::RepairLost(0) => return Err(lost()),
+            Fault::RepairLost(left) => self.set(Fault::RepairLost(left - 1)),
+            _ => {}
+        }
+        self.repairs.fetch_add(1, Ordering::SeqCst);
+        let mut answer = self.peer.repair(request).await?;
+        match self.fault() {
+            Fault::RepairAnswerLost(0) => return Err(lost()),
+            Fault::RepairAnswerLost(left) => self.set(Fault::RepairAnswerLost(left - 1)),
+            Fault::Lies => {
+                for range in &mut answer.ranges {
+                    range
+                        .parts
+                        .iter_mut()
+                        .chain(range.entries.iter_mut().skip(8).step_by(16))
+                        .for_each(|byte| *byte ^= 1);
+                }
+                answer.digest[0] ^= 1;
+            }
+            _ => {}
+        }
+        Ok(answer)
     }
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {

@@ -16,7 +16,7 @@ use crate::{
     ids::{Name, RecordId},
     ledger::{self, Commit, Found, Head, LogTrust, ObjectWrite, Sight},
     merge::{Held, Object, StoredObject, join},
-    store::{Binding, Bindings, NameKind, Write, rows},
+    store::{Binding, Bindings, NameKind, Write, rows, sql},
     vector::Vector,
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Means {
     pub(crate) log: LogTrust,
     /// What the sender of the incoming objects has merged; nothing if there is none.
     pub(crate) theirs: Vector,
+    /// True if the sender's log has all there is to know: then what it sends is what its log says.
+    pub(crate) theirs_whole: bool,
     /// Stamps later than this were made by nobody.
     pub(crate) latest_ms: u64,
 }
@@ -151,7 +153,9 @@ impl Known<'_> {
             let why = fault.map(|fault| fault.to_string()).unwrap_or_default();
             return self.from_elsewhere(&format!("it cannot be read ({why})"), sent, head, means);
         };
-        let doubtful = |version| !version_is_attested(version, self.logged.as_ref(), head);
+        let doubtful = |version| {
+            !version_is_attested(version, self.logged.as_ref(), head, sent.is_some() && means.theirs_whole)
+        };
         if fault.is_none() && !stored.cells.iter().any(|cell| doubtful(cell.version)) {
             return Verdict::Sound;
         }
@@ -237,11 +241,22 @@ impl Known<'_> {
 
 /// True if a change with this stamp was merged here: the log has it, or it came with the state that the log begins
 /// with.
-fn version_is_attested(version: crate::stamp::Stamp, logged: Option<&Object>, head: &Head) -> bool {
+/// What came with a state is believed unless `surer` says that a sender knows better.
+fn version_is_attested(
+    version: crate::stamp::Stamp,
+    logged: Option<&Object>,
+    head: &Head,
+    surer: bool,
+) -> bool {
     let floor = &head.floor.vector;
     version.is_nil()
-        || logged.is_some_and(|logged| logged.clock.covers(version))
-        || floor.forked().next().is_some()
+        || logged.is_some_and(|logged| logged.cells.iter().any(|cell| cell.version == version))
+        || !surer && came_with_state(version, floor)
+}
+
+/// True if a change with this stamp may be in what `floor` covers.
+fn came_with_state(version: crate::stamp::Stamp, floor: &Vector) -> bool {
+    floor.forked().next().is_some()
         || floor.heads().any(|(device, newest)| device.node() == version.node() && version <= newest)
 }
 
@@ -265,6 +280,8 @@ pub(crate) struct Joined {
     pub(crate) mended: Vec<Named>,
     /// Objects that are not what was sent: the sender has less, or something else.
     pub(crate) differ: Vec<Change>,
+    /// Records of which the sender names changes that nobody made.
+    pub(crate) strange: Vec<Named>,
     /// Values that were not taken, with the reason.
     pub(crate) refused: Vec<(Named, String)>,
 }
@@ -276,6 +293,7 @@ pub(crate) async fn join_repairs(
     head: &mut Head,
     mut incoming: Vec<Change>,
     salvaged: &Salvaged,
+    log: LogTrust,
     now_ms: u64,
 ) -> Result<Joined, ApplyError> {
     let mut joined = Joined::default();
@@ -296,6 +314,9 @@ pub(crate) async fn join_repairs(
     for change in &mut incoming {
         head.clock.observe(change.newest_stamp());
         refuse_lies(write, &set, change, &mut joined).await?;
+        if log == LogTrust::Whole {
+            refuse_unheard_of(write, head, change, &mut joined).await?;
+        }
         join_one(write, &mut set, change, &mut joined.applied)?;
     }
     for key in &salvaged.mended {
@@ -313,7 +334,8 @@ pub(crate) async fn join_repairs(
         let Some(working) = set.get(&(model, change.record.clone())) else { continue };
         let (sent, here) = (Object::from_change(change), &working.object);
         let digest = |object: &Object| object.digest(&change.model, &change.record);
-        if digest(&sent) != digest(here) || sent.is_alive() != here.is_alive() {
+        let strange = joined.strange.contains(&(change.model.clone(), change.record.clone()));
+        if strange || digest(&sent) != digest(here) || sent.is_alive() != here.is_alive() {
             joined.differ.push(here.to_change(
                 change.model.clone(),
                 change.record.clone(),
@@ -354,6 +376,40 @@ async fn refuse_lies(
         change.cells.retain(|cell| cell.column != column);
         let why = format!("the peer's value of `{column}` is not the one that its author logged");
         joined.refused.push(((change.model.clone(), change.record.clone()), why));
+    }
+    Ok(())
+}
+
+/// Takes out of `change` what was written by changes that would be in the log here, which is whole, and are not.
+async fn refuse_unheard_of(
+    write: &Write<'_>,
+    head: &Head,
+    change: &mut Change,
+    joined: &mut Joined,
+) -> Result<(), ApplyError> {
+    let vector = ledger::vector(write.db, &write.names, head.library).await?;
+    if vector.forked().next().is_some() {
+        return Ok(());
+    }
+    let known = |version| came_with_state(version, &vector);
+    let ids: HashSet<Vec<u8>> = change
+        .cells
+        .iter()
+        .filter(|cell| !cell.version.is_nil() && known(cell.version))
+        .map(|cell| cell.version.as_bytes().to_vec())
+        .collect();
+    let select = "SELECT change_id FROM sync_log WHERE change_id IN";
+    let found = sql::select_in(write.db, select, "", ids.iter().cloned().map(Into::into).collect()).await?;
+    let found: HashSet<Vec<u8>> = found.iter().map(|row| sql::column(row, 0)).collect::<Result<_, _>>()?;
+    let unheard = |version: crate::stamp::Stamp| {
+        let bytes = version.as_bytes().as_slice();
+        ids.contains(bytes) && !found.contains(bytes)
+    };
+    if change.cells.iter().any(|cell| unheard(cell.version)) {
+        change.cells.retain(|cell| !unheard(cell.version));
+        let why = "the peer's object names a change that nobody made";
+        tracing::warn!(model = %change.model, record = %change.record, why);
+        joined.strange.push((change.model.clone(), change.record.clone()));
     }
     Ok(())
 }

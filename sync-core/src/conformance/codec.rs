@@ -167,7 +167,7 @@ fn older(codec: &impl Codec) -> Outcome {
         _ => return Ok(()),
     }
     let repair = sample::repair(0);
-    for field in ["ranges", "objects", "wanted", "last"] {
+    for field in ["ranges", "objects", "wanted", "last", "whole"] {
         reshaped(codec, "RepairRequest", Some(field), &repair)?;
     }
     match sample::answer(repair.into()) {

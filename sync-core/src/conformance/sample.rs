@@ -129,6 +129,7 @@ pub(super) fn repair(count: usize) -> RepairRequest {
         objects: some_bytes(count),
         wanted: (0..count as u64).map(|n| u64::MAX - n).collect(),
         last: count > 0,
+        whole: count > 0,
     }
 }
 
@@ -186,6 +187,7 @@ pub(super) fn answer(request: Request) -> Answer {
                 })
                 .collect(),
             vector: request.vector,
+            whole: request.whole,
             digest: [u8::from(request.last); 16],
         }),
         Request::Watch { .. } => Answer::Watching,

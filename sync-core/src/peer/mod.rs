@@ -8,6 +8,7 @@ mod forks;
 mod judge;
 mod limits;
 mod message;
+mod outcomes;
 mod positions;
 mod repair;
 mod replica;

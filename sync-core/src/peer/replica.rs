@@ -15,7 +15,9 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Limits, RepairReport, SyncError, positions,
+    Limits, RepairReport, SyncError,
+    outcomes::LastRound,
+    positions,
     repair::{LastLook, LastRepair},
     stage::Stage,
 };
@@ -68,27 +70,17 @@ pub(crate) struct Replica {
     pub(crate) models: Models,
     pub(crate) limits: Limits,
     identity: RwLock<Identity>,
-    reports: broadcast::Sender<Report>,
+    pub(super) reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
     batch: AtomicU32,
     /// The version of the schema at which what had been put aside was looked at again.
     known_at: Arc<AtomicI64>,
     /// How the last round with each peer ended.
-    rounds: Mutex<HashMap<DeviceId, LastRound>>,
+    pub(super) rounds: Mutex<HashMap<DeviceId, LastRound>>,
     /// The last repair with each peer.
-    repairs: Mutex<HashMap<DeviceId, LastRepair>>,
+    pub(super) repairs: Mutex<HashMap<DeviceId, LastRepair>>,
     /// What a repair in progress goes by: at most one, about fifty bytes a record.
     pub(super) looked: Mutex<Option<Arc<LastLook>>>,
-}
-
-/// How a round ended.
-#[derive(Clone, Debug)]
-pub(crate) struct LastRound {
-    /// How far the peer's clock was ahead of this one's.
-    pub(crate) clock_offset_ms: i64,
-    /// True if it ended with equal vectors and unequal digests.
-    pub(crate) diverged: bool,
-    pub(crate) error: Option<String>,
 }
 
 const FIRST_BATCH: u32 = 2_000;
@@ -122,29 +114,6 @@ impl Replica {
 
     pub(crate) fn now_ms(&self) -> u64 {
         self.runtime().time.now_ms()
-    }
-
-    /// How the last round with a peer ended, if there was one since the start.
-    pub(crate) fn last_round(&self, peer: DeviceId) -> Option<LastRound> {
-        self.rounds.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned()
-    }
-
-    pub(super) fn note_round(&self, peer: DeviceId, round: LastRound) {
-        self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, round);
-    }
-
-    /// The last repair with a peer, if there was one since the start.
-    pub(crate) fn last_repair(&self, peer: DeviceId) -> Option<LastRepair> {
-        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned()
-    }
-
-    pub(super) fn note_repair(&self, peer: DeviceId, repair: LastRepair) {
-        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, repair);
-    }
-
-    pub(super) fn report_repaired(&self, report: RepairReport) {
-        // Nobody listening is no fault.
-        drop(self.reports.send(Report::Repaired(Arc::new(report))));
     }
 
     /// Listens to what is done from now on.

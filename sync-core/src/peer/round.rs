@@ -10,9 +10,10 @@ use serde_bytes::ByteBuf;
 
 use super::{
     Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
+    outcomes::LastRound,
     positions::{self, Position},
     repair::repair_diverged,
-    replica::{LastRound, Received, Replica},
+    replica::{Received, Replica},
     serve::groups,
 };
 use crate::{

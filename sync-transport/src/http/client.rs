@@ -152,7 +152,15 @@ impl HttpPeer {
         let status = response.status();
         let location = response.headers().get(header::LOCATION).cloned();
         let location = location.as_ref().and_then(|location| location.to_str().ok());
-        self.read(response).await.unwrap_or_else(|_| error_of(status, location))
+        // `hello` found a server: one that lacks this path is older than this program.
+        let lacking = status == StatusCode::NOT_FOUND && response.url().path().ends_with(RepairRequest::NAME);
+        self.read(response).await.unwrap_or_else(|_| {
+            if lacking {
+                PeerError::Unsupported("repair: the server is of an older version".into())
+            } else {
+                error_of(status, location)
+            }
+        })
     }
 }
 

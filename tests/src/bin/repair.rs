@@ -12,20 +12,7 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     for first in [First::Log, First::Feed] {
-        let cost = mend_ten(items, first).await;
-        let repair = &cost.repair;
-        println!(
-            "{{\"items\":{items},\"first_sync\":\"{first:?}\",\"first_sync_bytes\":{},\"mended\":{},\"calls\":{},\
-             \"ranges\":{},\"bytes_sent\":{},\"bytes_received\":{},\"percent_of_first_sync\":{:.3},\"took_ms\":{}}}",
-            cost.first_sync,
-            repair.mended_here.len() + repair.mended_there.len(),
-            repair.calls,
-            repair.ranges,
-            repair.bytes_sent,
-            repair.bytes_received,
-            100.0 * cost.share(),
-            cost.took_ms,
-        );
+        println!("{}", mend_ten(items, first).await.line(items, first));
     }
     ExitCode::SUCCESS
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use sync_core::{
     Answer, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
-    PullResponse, PushRequest, PushResponse, Request,
+    PullResponse, PushRequest, PushResponse, RepairAnswer, RepairRequest, Request,
     conformance::{self, Link, Options, Report},
     runtime::{Spawn, TokioSpawn},
 };
@@ -95,6 +95,10 @@ impl Peer for Broken {
             request.after = None;
         }
         self.checked(self.1.objects(request).await).await
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.checked(self.1.repair(request).await).await
     }
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
@@ -340,6 +344,10 @@ impl Peer for OneAtATime {
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
+        self.ask(request.into()).await?.try_into()
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
         self.ask(request.into()).await?.try_into()
     }
 

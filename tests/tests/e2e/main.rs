@@ -16,7 +16,6 @@ mod limits;
 mod many;
 mod migrator;
 mod observe;
-mod repair;
 mod settle;
 mod triggers;
 mod types;

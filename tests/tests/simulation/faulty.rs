@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sync_core::{
     Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
-    PushRequest, PushResponse, SyncEngine,
+    PushRequest, PushResponse, RepairAnswer, RepairRequest, SyncEngine,
 };
 
 /// When a connection breaks.
@@ -85,6 +85,10 @@ impl Peer for Connection {
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
         self.through(self.to.objects(request)).await
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.through(self.to.repair(request)).await
     }
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {

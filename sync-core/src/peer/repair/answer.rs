@@ -12,6 +12,7 @@ use super::{
 use crate::{
     apply::Named,
     change::{Change, ChangeKind},
+    ledger::LogTrust,
     merge::{Census, RecordRange},
 };
 
@@ -58,11 +59,13 @@ impl Replica {
             records,
             vector: request.vector.clone(),
             digest: [0; 16],
+            whole: false,
         };
         if let Some(look) = look {
+            answer.whole = look.log == LogTrust::Whole;
             let census = &look.survey.census;
             answer.ranges = request.ranges.iter().map(|range| digests(census, *range)).collect();
-            let means = self.means(&look, request.vector.clone());
+            let means = self.means(&look, request.vector.clone(), request.whole);
             let mut changes = Vec::new();
             if !request.wanted.is_empty() {
                 let ids = request.wanted.iter().filter_map(|place| census.at(*place)).map(|one| one.id);

@@ -18,6 +18,7 @@ use crate::{
     apply::Named,
     change::Change,
     ids::{DeviceId, Name, RecordId},
+    ledger::LogTrust,
     merge::place_of,
     vector::Vector,
 };
@@ -123,6 +124,8 @@ struct Repair<'a> {
     /// By record: what cannot be mended now may be a moment later.
     faults: BTreeMap<Named, String>,
     vector: Vector,
+    /// True if the log here has all there is to know.
+    whole: bool,
 }
 
 impl<'a> Repair<'a> {
@@ -137,6 +140,7 @@ impl<'a> Repair<'a> {
             there: BTreeSet::new(),
             faults: BTreeMap::new(),
             vector,
+            whole: look.log == LogTrust::Whole,
         };
         let ended = repair.run(&look).await;
         if ended.is_err() && !repair.here.is_empty() {
@@ -205,14 +209,16 @@ impl<'a> Repair<'a> {
                     sent.push(*place);
                 }
             }
-            let mended = self.take(look, got, answer.vector).await?;
+            let mended = self.take(look, got, answer.vector, answer.whole).await?;
             self.give(look, mended.differ).await?;
         }
         for places in sent.chunks(SLICE) {
             let ids = places.iter().filter_map(|place| look.survey.census.at(*place)).map(|one| one.id);
             let named = self.replica.named(ids.collect()).await?;
-            let mended =
-                self.replica.mend(named.clone(), Vec::new(), self.means(look, Vector::new())).await?;
+            let mended = self
+                .replica
+                .mend(named.clone(), Vec::new(), self.replica.means(look, Vector::new(), false))
+                .await?;
             self.note(&mended);
             let objects = self.replica.sound_objects(&named).await?;
             self.give(look, objects).await?;
@@ -220,17 +226,20 @@ impl<'a> Repair<'a> {
         Ok(())
     }
 
-    fn means(&self, look: &LastLook, theirs: Vector) -> crate::apply::Means {
-        self.replica.means(look, theirs)
-    }
-
     /// Joins what the peer gave.
-    async fn take(&mut self, look: &LastLook, got: Vec<Change>, theirs: Vector) -> Result<Mended, SyncError> {
+    async fn take(
+        &mut self,
+        look: &LastLook,
+        got: Vec<Change>,
+        theirs: Vector,
+        whole: bool,
+    ) -> Result<Mended, SyncError> {
         let mut all = Mended::default();
         let mut got = got.into_iter().peekable();
         while got.peek().is_some() {
             let some: Vec<Change> = got.by_ref().take(SLICE).collect();
-            let mended = self.replica.mend(Vec::new(), some, self.means(look, theirs.clone())).await?;
+            let mended =
+                self.replica.mend(Vec::new(), some, self.replica.means(look, theirs.clone(), whole)).await?;
             self.note(&mended);
             all.differ.extend(mended.differ);
         }
@@ -264,7 +273,7 @@ impl<'a> Repair<'a> {
                     got.push(change);
                 }
             }
-            let mended = self.take(look, got, answer.vector).await?;
+            let mended = self.take(look, got, answer.vector, answer.whole).await?;
             for change in mended.differ {
                 let why = "the two sides do not agree on it, though each told the other".to_owned();
                 self.faults.insert((change.model, change.record), why);
@@ -292,6 +301,7 @@ impl<'a> Repair<'a> {
             library: identity.library,
             device: identity.device,
             vector: self.vector.clone(),
+            whole: self.whole,
             ranges: Vec::new(),
             objects: Vec::new(),
             wanted: Vec::new(),

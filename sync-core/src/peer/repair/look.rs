@@ -75,9 +75,14 @@ impl Replica {
         if !survey.damages.is_empty() {
             let damaged: Vec<Named> =
                 survey.damages.iter().map(|one| (one.model.clone(), one.record.clone())).collect();
-            let means = Means { log, theirs: Vector::new(), latest_ms: self.latest_ms() };
+            let means = self.means_of(log, Vector::new(), false);
             for some in damaged.chunks(SLICE) {
-                mended.extend(self.mend(some.to_vec(), Vec::new(), means.clone()).await?.mended);
+                match self.mend(some.to_vec(), Vec::new(), means.clone()).await {
+                    Ok(done) => mended.extend(done.mended),
+                    // One of them was written since and cannot be logged before a peer has told what it was.
+                    Err(SyncError::Ledger(error)) => tracing::warn!(%error, "left to the peer"),
+                    Err(error) => return Err(error),
+                }
             }
             if !mended.is_empty() {
                 survey = self.survey().await?.0;
@@ -97,8 +102,12 @@ impl Replica {
         self.looked.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    pub(super) fn means(&self, look: &LastLook, theirs: Vector) -> Means {
-        Means { log: look.log, theirs, latest_ms: self.latest_ms() }
+    pub(super) fn means(&self, look: &LastLook, theirs: Vector, theirs_whole: bool) -> Means {
+        self.means_of(look.log, theirs, theirs_whole)
+    }
+
+    fn means_of(&self, log: LogTrust, theirs: Vector, theirs_whole: bool) -> Means {
+        Means { log, theirs, theirs_whole, latest_ms: self.latest_ms() }
     }
 
     /// Mends `suspects` and the records of `incoming`, in one transaction with the flush of what was noted.
@@ -128,8 +137,10 @@ impl Replica {
                         apply::salvage(write, &bindings, &mut head, &records, &incoming, &means).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     let now_ms = replica.now_ms();
-                    let joined =
-                        apply::join_repairs(write, &bindings, &mut head, incoming, &salvaged, now_ms).await?;
+                    let joined = apply::join_repairs(
+                        write, &bindings, &mut head, incoming, &salvaged, means.log, now_ms,
+                    )
+                    .await?;
                     for ((model, record), why) in salvaged.unmended {
                         unmended.push(((write.names.text(model)?, record), why));
                     }

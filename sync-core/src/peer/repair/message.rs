@@ -18,6 +18,9 @@ pub struct RepairRequest {
     pub device: DeviceId,
     /// What the asker has merged: whether an object of its replaces a damaged one depends on it.
     pub vector: Vector,
+    /// True if the asker's log has all there is to know of its objects, and its chain holds.
+    #[serde(default)]
+    pub whole: bool,
     /// Ranges whose digests are wanted, at most 1,024. The range of all records begins a repair: the peer looks at all it has.
     #[serde(default)]
     pub ranges: Vec<RecordRange>,
@@ -75,6 +78,9 @@ pub struct RepairAnswer {
     /// The records that the peer mended, or could not, because of this request.
     #[serde(default)]
     pub records: Vec<RepairedName>,
+    /// True if the peer's log has all there is to know of its objects, and its chain holds.
+    #[serde(default)]
+    pub whole: bool,
     /// What the peer has merged now.
     pub vector: Vector,
     /// The peer's digest of all alive objects now.

@@ -57,7 +57,8 @@ pub(crate) async fn replay(replica: &Arc<Replica>) -> Result<ReplayReport, SyncE
                 }
                 let mut report = ReplayReport { entries: head.seq.0, ..ReplayReport::default() };
                 let latest_ms = inner.now_ms().saturating_add(inner.limits.max_drift_ms);
-                let means = Means { log: LogTrust::Whole, theirs: Vector::new(), latest_ms };
+                let means =
+                    Means { log: LogTrust::Whole, theirs: Vector::new(), theirs_whole: false, latest_ms };
                 let parts = head.seq.0.div_ceil(PART).max(1);
                 for part in 0..parts {
                     let logged =
@@ -79,9 +80,16 @@ pub(crate) async fn replay(replica: &Arc<Replica>) -> Result<ReplayReport, SyncE
                             apply::salvage(write, &bindings, &mut head, &records, &some, &means).await?;
                         let (bindings, mut flushed, _) = inner.begin(write, Batch::All).await?;
                         let now_ms = inner.now_ms();
-                        let joined =
-                            apply::join_repairs(write, &bindings, &mut flushed, some, &salvaged, now_ms)
-                                .await?;
+                        let joined = apply::join_repairs(
+                            write,
+                            &bindings,
+                            &mut flushed,
+                            some,
+                            &salvaged,
+                            LogTrust::Whole,
+                            now_ms,
+                        )
+                        .await?;
                         head = flushed;
                         let rebuilt = joined.mended.into_iter();
                         report
