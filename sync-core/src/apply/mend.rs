@@ -203,6 +203,11 @@ impl Known<'_> {
             _ if whole => Verdict::Mended(start),
             Some(_) if means.theirs.includes(&head.floor.vector) => {
                 let object = with(start, sent);
+                let digest = object.digest(self.model, &found.record);
+                if fault.is_none() && digest == stored.digest(self.model, &found.record) {
+                    // What was doubtful is what the sender has too.
+                    return Verdict::Sound;
+                }
                 match missing.iter().find(|column| object.is_alive() && object.cell(column).is_none()) {
                     None => Verdict::Mended(object),
                     Some(column) => Verdict::Lost(format!("nobody has the value of `{column}`")),
