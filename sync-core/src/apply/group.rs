@@ -370,12 +370,9 @@ fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<Obje
     keys.into_iter()
         .filter_map(|key| {
             let working = set.get(&key)?;
-            let id = working.id.unwrap_or_else(|| {
-                head.last_object += 1;
-                head.last_object
-            });
             Some(ObjectWrite {
-                id: Some(id),
+                id: working.id.unwrap_or_else(|| head.new_object()),
+                is_new: working.id.is_none(),
                 model: working.model.clone(),
                 record: key.1,
                 object: rows::stored(working),
@@ -401,7 +398,8 @@ async fn keep_keys(
             continue;
         };
         let key = (model, object.record.clone());
-        let (Some(working), Some(id)) = (set.get(&key), object.id) else { continue };
+        let Some(working) = set.get(&key) else { continue };
+        let id = object.id;
         let Some(binding) = working.binding.as_deref() else { continue };
         if working.before.is_some() {
             gone.push(id.into());

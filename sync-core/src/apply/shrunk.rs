@@ -50,7 +50,8 @@ pub(crate) async fn keep_values(
             one.object.cells.retain(|cell| cell.payload.is_some() || !gone(&cell.column));
             forgotten += (count - one.object.cells.len()) as u64;
             commit.objects.push(ObjectWrite {
-                id: Some(one.id),
+                id: one.id,
+                is_new: false,
                 model: binding.name().clone(),
                 record: one.record,
                 object: one.object,

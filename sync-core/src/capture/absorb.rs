@@ -93,7 +93,7 @@ pub(crate) async fn absorb(
         }
         absorbed.records.push((binding.model, noted.record.clone()));
         let (model, record) = (binding.name().clone(), noted.record);
-        commit.objects.push(ObjectWrite { id: Some(id), model, record, object, before });
+        commit.objects.push(ObjectWrite { id, is_new: false, model, record, object, before });
     }
     commit.write(write, head).await?;
     notes::clear(write.db, bindings, span).await?;

@@ -107,7 +107,7 @@ impl<'a> Group<'a> {
         };
         let before = object.digest(&name, &record);
         object.clock.observe(id);
-        self.push(change, ObjectWrite { id: Some(row), model: name, record, object, before });
+        self.push(change, ObjectWrite { id: row, is_new: false, model: name, record, object, before });
         Ok(())
     }
 
@@ -160,7 +160,9 @@ impl<'a> Group<'a> {
             self.shown_again.push((binding.model, change.record.clone()));
         }
         let (model, record) = (change.model.clone(), change.record.clone());
-        self.push(change, ObjectWrite { id, model, record, object, before });
+        let is_new = id.is_none();
+        let id = id.unwrap_or_else(|| self.head.new_object());
+        self.push(change, ObjectWrite { id, is_new, model, record, object, before });
     }
 
     /// A row stands where none was shown: what it holds need not be kept beside it any more.

@@ -123,8 +123,17 @@ pub(crate) async fn clear<C: ConnectionTrait>(
     bindings: &Bindings,
     span: Span,
 ) -> Result<(), StoreError> {
-    let statement = format!("DELETE FROM sync_dirty WHERE id <= ? AND model IN ({})", model_list(bindings));
-    sql::execute(db, &statement, [span.until.into()]).await?;
+    let models = model_list(bindings);
+    let stays =
+        format!("SELECT EXISTS (SELECT 1 FROM sync_dirty WHERE (id <= ? AND model IN ({models})) IS NOT 1)");
+    let row = sql::one(db, &stays, [span.until.into()]).await?;
+    if row.map_or(Ok(1), |row| sql::column::<i64>(&row, 0))? == 0 {
+        // Without a condition SQLite drops whole pages.
+        sql::execute(db, "DELETE FROM sync_dirty", []).await?;
+    } else {
+        let statement = format!("DELETE FROM sync_dirty WHERE id <= ? AND model IN ({models})");
+        sql::execute(db, &statement, [span.until.into()]).await?;
+    }
     Ok(())
 }
 

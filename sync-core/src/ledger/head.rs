@@ -65,7 +65,7 @@ pub(crate) struct Head {
     pub(crate) open_txn: Option<Stamp>,
     pub(crate) floor: Floor,
     /// The largest id in `sync_objects`.
-    pub(crate) last_object: i64,
+    last_object: i64,
 }
 
 /// The `sync_metadata` table as a map.
@@ -156,6 +156,12 @@ impl Head {
             floor: saved.floor,
             last_object,
         })
+    }
+
+    /// The id that a record never seen before gets in `sync_objects`.
+    pub(crate) fn new_object(&mut self) -> i64 {
+        self.last_object += 1;
+        self.last_object
     }
 
     /// Saves where the library stands now.

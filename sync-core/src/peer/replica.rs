@@ -53,6 +53,8 @@ struct BatchDone {
     /// True if more is dirty.
     left: bool,
     to: Seq,
+    /// How long it worked under the write lock, the commit aside.
+    took: Duration,
 }
 
 /// See the [module](self).
@@ -183,10 +185,9 @@ impl Replica {
                 || report.changes >= u64::from(self.limits.max_group);
             let size = self.batch.load(Ordering::Relaxed);
             let batch = if over { Batch::All } else { Batch::Notes(size) };
-            let batch_began = Instant::now();
             let done = self.flush_batch(batch).await?;
             if matches!(batch, Batch::Notes(_)) && done.left {
-                self.tune(size, batch_began.elapsed());
+                self.tune(size, done.took);
             }
             report.changes += done.changes;
             report.batches += 1;
@@ -198,17 +199,12 @@ impl Replica {
         }
     }
 
+    /// A batch of `size` notes held the write lock for so long: the next one is to hold it for as long as it may, or less.
     fn tune(&self, size: u32, took: Duration) {
-        let limit = Duration::from_millis(self.limits.flush_lock_ms);
-        let next = if took > limit {
-            size / 2
-        } else if took * 2 < limit {
-            size.saturating_mul(2)
-        } else {
-            size
-        };
+        let limit = Duration::from_millis(self.limits.flush_lock_ms).as_secs_f64();
+        let wanted = f64::from(size) * (limit / took.as_secs_f64().max(1e-6)).clamp(0.5, 2.0);
         let most = self.limits.flush_batch.max(1);
-        self.batch.store(next.max(SMALLEST_BATCH).min(most), Ordering::Relaxed);
+        self.batch.store((wanted as u32).max(SMALLEST_BATCH).min(most), Ordering::Relaxed);
     }
 
     async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<BatchDone, SyncError> {
@@ -218,9 +214,10 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
+                    let began = Instant::now();
                     let (_, head, flushed) = replica.begin(write, batch).await?;
                     let changes = flushed.changes.len() as u64;
-                    Ok(BatchDone { changes, left: flushed.left, to: head.seq })
+                    Ok(BatchDone { changes, left: flushed.left, to: head.seq, took: began.elapsed() })
                 })
             })
             .await
