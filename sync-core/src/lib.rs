@@ -18,6 +18,11 @@
 //! * apply: from the ledger to a row
 //! * peer: the protocol, both sides
 //! * engine: wires them, and is what an application holds
+//!
+//! # Features
+//!
+//! `conformance` (off by default) has the module of this name: a suite for transports of your own. `docs/transports.md` is
+//! the guide to writing one.
 
 #[expect(unused_extern_crates, reason = "what the derive writes names the crate, in system models too")]
 extern crate self as sync_core;
@@ -25,6 +30,8 @@ extern crate self as sync_core;
 mod apply;
 mod capture;
 mod change;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod ids;
 mod ledger;
@@ -51,9 +58,9 @@ pub use model::{
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError,
-    PullRequest, PullResponse, PushRequest, PushResponse, Refused, Resolution, StateHash, SyncError,
-    SyncReport,
+    Answer, Call, Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer,
+    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Request, Resolution, StateHash,
+    SyncError, SyncReport,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

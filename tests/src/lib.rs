@@ -7,6 +7,8 @@ pub mod faulty;
 pub mod grown;
 pub mod interrupt;
 pub mod nested;
+#[path = "../../docs/transport/pipe.rs"]
+pub mod pipe;
 pub mod served;
 pub mod state;
 pub mod tangled;

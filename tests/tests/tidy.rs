@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The steps of `sync-core`, in order; a step uses only those before it.
-const STEPS: [&[&str]; 11] = [
+const STEPS: [&[&str]; 12] = [
     &["runtime", "ids", "value", "stamp", "vector", "change"],
     &["merge"],
     &["model"],
@@ -18,6 +18,7 @@ const STEPS: [&[&str]; 11] = [
     &["peer"],
     &["engine"],
     &["testing"],
+    &["conformance"],
 ];
 
 /// A file has one job; beyond this it has two.

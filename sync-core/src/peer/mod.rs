@@ -2,6 +2,7 @@
 //!
 //! Neighbours: `apply` and `ledger` below do the work; transports (in crates of their own) carry the messages.
 
+mod call;
 mod error;
 mod forks;
 mod judge;
@@ -15,9 +16,10 @@ mod serve;
 mod stage;
 mod sync_error;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
+pub use call::{Answer, Call, Request};
 pub use error::PeerError;
 use futures_util::stream::BoxStream;
 pub use message::{
@@ -73,4 +75,28 @@ pub trait Peer: Debug + Send + Sync {
     /// # Errors
     /// [`PeerError`] when the peer offers none; the caller then polls.
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError>;
+}
+
+/// A shared peer is a peer: what serves an `impl Peer` can be given an `Arc<dyn Peer>`.
+#[async_trait]
+impl<P: Peer + ?Sized> Peer for Arc<P> {
+    async fn hello(&self, hello: Hello) -> Result<Hello, PeerError> {
+        (**self).hello(hello).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
+        (**self).pull(request).await
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError> {
+        (**self).push(request).await
+    }
+
+    async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
+        (**self).objects(request).await
+    }
+
+    async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {
+        (**self).watch(library).await
+    }
 }

@@ -14,14 +14,13 @@ use axum::{
 };
 use futures_util::StreamExt;
 use serde::Serialize;
-use sync_core::{LibraryId, Peer, PeerError};
+use sync_core::{Call, LibraryId, Peer, PeerError};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Authenticator, Libraries, Limits,
     admit::{admit, permit},
-    call::Call,
     format::{Format, accepts_zstd},
     limits::{COMPRESS_FROM, Coding, Intake, compress},
     notices,

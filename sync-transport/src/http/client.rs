@@ -11,15 +11,15 @@ use futures_util::stream::BoxStream;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
 use sync_core::{
-    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
+    Call, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
     PushRequest, PushResponse,
 };
 
 use super::{
     Format, HttpError, Limits, Token,
-    call::{Call, VERSION, WATCH},
     limits::{COMPRESS_FROM, Coding, Intake, compress},
     notices,
+    path::{VERSION, WATCH},
     status::error_of,
 };
 

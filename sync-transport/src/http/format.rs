@@ -112,8 +112,25 @@ fn from_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use sync_core::conformance::{Codec, check_codec};
 
     use super::*;
+
+    impl Codec for Format {
+        fn encode<T: Serialize>(&self, message: &T) -> Result<Vec<u8>, PeerError> {
+            Format::encode(*self, message)
+        }
+
+        fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, PeerError> {
+            Format::decode(*self, bytes, 64 << 20)
+        }
+    }
+
+    #[test]
+    fn both_formats_evolve_and_refuse_what_is_no_message() {
+        check_codec(&Format::MessagePack).unwrap();
+        check_codec(&Format::Json).unwrap();
+    }
 
     fn headers(lines: &[(header::HeaderName, &'static str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()

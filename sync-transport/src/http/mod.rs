@@ -66,13 +66,13 @@
 mod admit;
 mod answer;
 mod auth;
-mod call;
 mod client;
 mod error;
 mod format;
 mod json;
 mod limits;
 mod notices;
+mod path;
 mod server;
 mod status;
 mod token;

@@ -17,7 +17,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use sync_core::{
-    Hello, LibraryId, ObjectsRequest, Peer, PeerError, PullRequest, PushRequest,
+    Call, Hello, LibraryId, ObjectsRequest, Peer, PeerError, PullRequest, PushRequest,
     runtime::{Spawn, TokioSpawn},
 };
 use tokio::{net::TcpListener, sync::Semaphore, time};
@@ -27,7 +27,7 @@ use super::{
     Authenticator, HttpError, Identity, Limits,
     admit::is_local,
     answer::{Shared, answer, watch},
-    call::{Call, VERSION, WATCH},
+    path::{VERSION, WATCH},
 };
 
 /// A connection that has not said what it wants for this long is closed. Clients drop idle ones earlier.
