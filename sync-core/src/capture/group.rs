@@ -47,7 +47,7 @@ impl<'a> Group<'a> {
     pub(super) fn log(&mut self, draft: Draft<'_>, last: bool) {
         let id = self.stamp(draft.noted.at);
         let kind = diff::kind_of(&draft.difference, draft.adopted());
-        let Draft { binding, noted, row, hashes, object, difference } = draft;
+        let Draft { binding, noted, mut row, hashes, object, difference } = draft;
         let version = if kind == ChangeKind::Adopt { Stamp::NIL } else { id };
         let (generation, born, columns): (u64, Stamp, Vec<usize>) = match difference {
             Difference::Edit(columns) => {
@@ -73,7 +73,7 @@ impl<'a> Group<'a> {
             generation,
             born,
             context: before,
-            cells: diff::cells(binding, &row, columns.iter().copied(), version),
+            cells: diff::cells(binding, &mut row, columns.iter().copied(), version),
         };
         self.write(binding, object, change, &columns, &hashes);
     }
