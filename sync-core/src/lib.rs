@@ -45,6 +45,7 @@ pub use engine::{
     HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
+pub use ledger::{Renewal, RenewalReason};
 pub use merge::ConflictReason;
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, ModelError, ModelOf, ModelSpec,

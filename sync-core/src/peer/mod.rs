@@ -4,6 +4,8 @@
 
 mod error;
 mod forks;
+mod greet;
+mod identity;
 mod judge;
 mod limits;
 mod message;
