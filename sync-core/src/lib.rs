@@ -52,9 +52,9 @@ pub use model::{
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError,
-    PullRequest, PullResponse, PushRequest, PushResponse, Refused, Resolution, StateHash, SyncError,
-    SyncReport,
+    Entry, Hello, Join, JoinReport, Leave, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest,
+    PROTOCOL, Peer, PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Resolution,
+    StateHash, SyncError, SyncReport,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

@@ -8,16 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Head, LedgerError,
+    head::Floor,
     metadata::{
         self, KEY_DEVICE, KEY_FINGERPRINT, KEY_FORMAT, KEY_LIBRARY, KEY_LOG, KEY_PROBE, KEY_RENEWALS,
-        Metadata, pack,
+        Metadata, key_head, pack,
     },
 };
 use crate::{
-    ids::{DeviceId, LibraryId, LogId},
+    ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
+    merge::Digest,
     runtime::{Random, Runtime},
     stamp::HybridClock,
-    store::{FORMAT, Fingerprint, NameKind, Names, Write},
+    store::{FORMAT, Fingerprint, NameKind, Names, Write, sql},
 };
 
 /// Who this replica is; kept in `sync_metadata`.
@@ -186,4 +188,42 @@ pub(crate) async fn leave_probe(write: &Write<'_>, random: &dyn Random) -> Resul
 /// The other device that the stamps of `device` would be taken for.
 pub(crate) fn tail_taken(names: &Names, device: DeviceId) -> Option<DeviceId> {
     names.devices().find(|known| *known != device && known.node() == device.node())
+}
+
+/// Makes the database one of `library`, under a new device id, with an empty log. Alive objects come along without having been
+/// logged, with what is listed of them; tombstones, cursors and what was held stay behind.
+pub(crate) async fn move_to(
+    write: &mut Write<'_>,
+    head: &mut Head,
+    library: LibraryId,
+    runtime: &Runtime,
+) -> Result<(), LedgerError> {
+    let former = head.library;
+    for statement in [
+        "DELETE FROM sync_log",
+        "DELETE FROM sync_origins",
+        "DELETE FROM sync_positions",
+        "DELETE FROM sync_held",
+        "DELETE FROM sync_objects WHERE generation % 2 = 0",
+        "DELETE FROM sync_keys WHERE object NOT IN (SELECT id FROM sync_objects)",
+        "DELETE FROM sync_pending WHERE NOT EXISTS (SELECT 1 FROM sync_objects AS o WHERE o.model = sync_pending.model \
+         AND o.record = sync_pending.record)",
+        "DELETE FROM sync_conflicts WHERE NOT EXISTS (SELECT 1 FROM sync_objects AS o WHERE o.model = sync_conflicts.model \
+         AND o.record = sync_conflicts.record)",
+    ] {
+        sql::execute(write.db, statement, []).await?;
+    }
+    let id = write.names.intern(write.db, NameKind::Library, library.as_bytes()).await?;
+    for table in ["sync_objects", "sync_keys", "sync_pending", "sync_conflicts"] {
+        sql::execute(write.db, &format!("UPDATE {table} SET library = ?"), [id.into()]).await?;
+    }
+    sql::execute(write.db, "DELETE FROM sync_metadata WHERE key = ?", [key_head(former).into()]).await?;
+    head.identity.library = library;
+    head.library = id;
+    head.seq = Seq::default();
+    head.chain = StateHash::default();
+    head.digest = Digest::default();
+    head.open_txn = None;
+    head.floor = Floor::default();
+    head.renew(write, RenewalReason::Joined, runtime).await
 }

@@ -29,11 +29,11 @@ pub(crate) use error::LedgerError;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
 pub(crate) use head::Head;
-pub(crate) use identity::{Identity, leave_probe, probe, renewals, tail_taken};
+pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};
 pub use identity::{Renewal, RenewalReason};
 pub(crate) use objects::{Loaded, by_records, logged_value};
 pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector};
 pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
-pub(crate) use walk::{LogWalk, objects_after};
+pub(crate) use walk::{LogWalk, Placed, objects_after};

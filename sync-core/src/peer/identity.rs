@@ -46,10 +46,15 @@ impl Replica {
     ) -> Result<(), SyncError> {
         if head.identity.device == former {
             head.renew(write, reason, self.runtime()).await?;
-            self.report(write, Report::NewDevice { former, device: head.identity.device, reason });
+            self.renewed(write, head, former, reason);
         }
-        self.identify(write, head);
         Ok(())
+    }
+
+    /// Tells that the id `former` was left.
+    pub(super) fn renewed(&self, write: &Write<'_>, head: &Head, former: DeviceId, reason: RenewalReason) {
+        self.identify(write, head);
+        self.report(write, Report::NewDevice { former, device: head.identity.device, reason });
     }
 
     /// Leaves a mark in this database, for a peer that seems to be the same device: only this database has it.

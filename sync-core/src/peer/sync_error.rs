@@ -28,7 +28,7 @@ pub enum SyncError {
     Ledger(String),
     /// The database holds another library than the one asked for.
     #[error(
-        "this database holds library {found}, not {asked}: open the right file, or leave out `.library(..)`"
+        "this database holds library {found}, not {asked}: open the right file, leave out `.library(..)`, or let it join with `engine.join`"
     )]
     WrongLibrary {
         /// The library asked for.
