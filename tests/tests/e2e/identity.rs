@@ -65,7 +65,7 @@ async fn a_copied_file_takes_an_id_of_its_own_before_it_logs_anything() {
 }
 
 #[tokio::test]
-async fn a_moved_file_keeps_its_id_and_one_loaded_into_memory_does_not() {
+async fn a_moved_file_keeps_its_id_and_so_does_a_database_in_memory() {
     let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
     let [path, moved] = ["a.db", "b.db"].map(|name| dir.path().join(name));
     let device = open(&path, library).await;

@@ -1,7 +1,10 @@
 //! Two devices that each founded a library become devices of one, and a device leaves.
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set};
-use sync_core::{Join, Leave, PeerError, RenewalReason, SyncError};
+use sync_core::{
+    Join, Leave, PeerError, RenewalReason, SyncError,
+    runtime::{SystemClock, Time},
+};
 use sync_tests::{
     Device,
     device::library,
@@ -27,6 +30,13 @@ async fn titles(device: &Device) -> Vec<String> {
     titles
 }
 
+fn next_millisecond() {
+    let now = SystemClock.now_ms();
+    while SystemClock.now_ms() == now {
+        std::hint::spin_loop();
+    }
+}
+
 fn other_library(result: Result<sync_core::SyncReport, SyncError>) {
     let error = result.expect_err("another library");
     assert!(matches!(error, SyncError::Peer(PeerError::WrongLibrary { .. })), "{error}");
@@ -38,15 +48,18 @@ async fn two_founded_libraries_become_one() {
     other_library(b.sync(&a).await);
     let both = Uuid::new_v4();
     add(&a, "of a").await;
+    // Stamps of one millisecond are in no order that a person would know.
     let there = add_with(&a, both, "first").await;
+    next_millisecond();
     add(&b, "of b").await;
     let gone = add(&b, "gone").await;
     let here = add_with(&b, both, "second").await;
-    // Without a round or a flush: what is only in the tables comes along too.
+
     let mut here = here.into_active_model();
     here.note = Set(Some("from b".into()));
     here.update(&b.db).await.expect("an update");
     b.engine.flush().await.expect("a flush");
+    next_millisecond();
     let mut there = there.into_active_model();
     there.qty = Set(9);
     there.update(&a.db).await.expect("an update");
