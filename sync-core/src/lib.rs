@@ -52,15 +52,16 @@ pub use engine::{
     HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
+pub use ledger::{Renewal, RenewalReason};
 pub use merge::ConflictReason;
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, ModelError, ModelOf, ModelSpec,
     Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer,
-    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Request, Resolution, StateHash,
-    SyncError, SyncReport,
+    Answer, Call, Entry, Hello, Join, JoinReport, Leave, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest,
+    PROTOCOL, Peer, PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Request, Resolution,
+    StateHash, SyncError, SyncReport,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

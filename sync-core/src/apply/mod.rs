@@ -14,6 +14,7 @@
 //! * `retry` another look at what waits
 //! * `known` records that came before their model or their columns
 //! * `shrunk` objects whose rows have lost a column
+//! * `refound` a database that becomes part of another library
 //! * `held` groups that are kept and not merged yet
 
 mod error;
@@ -22,6 +23,7 @@ mod group;
 mod held;
 mod known;
 mod pending;
+mod refound;
 mod retry;
 mod rows;
 mod shrunk;
@@ -36,5 +38,6 @@ pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
 pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
 pub(crate) use pending::{count as count_pending, list as pending_records};
+pub(crate) use refound::{give_to, make_room_for};
 pub(crate) use retry::retry;
 pub(crate) use shrunk::keep_values;

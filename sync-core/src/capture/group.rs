@@ -80,7 +80,7 @@ impl<'a> Group<'a> {
 
     /// Ends an open group for which nothing more is to be logged, with a change that writes no column.
     pub(super) async fn end(&mut self, write: &Write<'_>) -> Result<(), CaptureError> {
-        let Some((model, record)) = last_own_record(write, self.head).await? else {
+        let Some((model, record)) = last_open_record(write, self.head).await? else {
             self.head.open_txn = None;
             return Ok(self.head.save(write.db).await?);
         };
@@ -188,13 +188,12 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The record of this device's newest change.
-async fn last_own_record(write: &Write<'_>, head: &Head) -> Result<Option<(i64, RecordId)>, CaptureError> {
-    let Some(previous) = head.previous else { return Ok(None) };
+/// The record of the open group's newest change, at the end of the log. The device may have had another id then.
+async fn last_open_record(write: &Write<'_>, head: &Head) -> Result<Option<(i64, RecordId)>, CaptureError> {
     let row = sql::one(
         write.db,
-        "SELECT model, record FROM sync_log WHERE change_id = ?",
-        [previous.as_bytes().to_vec().into()],
+        "SELECT model, record FROM sync_log WHERE library = ? AND more = 1 ORDER BY seq DESC LIMIT 1",
+        [head.library.into()],
     )
     .await?;
     match row {

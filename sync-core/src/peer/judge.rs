@@ -1,6 +1,6 @@
 //! Conflicts put before the user's merge function, once a round is complete.
 //!
-//! Invariant: only a replica that authored one of the two writes asks, so a conflict has at most two answers and
+//! Invariant: only a replica that authored one of the two writes, under its id or one that it left, asks, so a conflict has at most two answers and
 //! relays give none. An answer is an ordinary change whose context covers both, so it travels and merges like any
 //! other, and replicas converge whatever the function does.
 
@@ -14,7 +14,7 @@ use crate::{
     ids::{Name, RecordId},
     ledger::{self, Head},
     merge::{ConflictReason, StoredObject},
-    stamp::Stamp,
+    stamp::{Node, Stamp},
     store::{Binding, Bindings, Write, rows, sql},
     value::SyncValue,
 };
@@ -73,7 +73,9 @@ async fn unjudged(
         [head.library.into(), binding.model.into(), ConflictReason::ConcurrentWrite.as_str().into()],
     )
     .await?;
-    let me = head.identity.device.node();
+    let left = ledger::renewals(write.db).await?;
+    let mine: Vec<Node> =
+        left.iter().map(|renewal| renewal.former).chain([head.identity.device]).map(|id| id.node()).collect();
     let stamp = |bytes: Vec<u8>| {
         Stamp::from_bytes(sql::bytes(&bytes, "a stamp")?)
             .ok_or_else(|| SyncError::Ledger("a conflict names no stamp".into()))
@@ -82,7 +84,7 @@ async fn unjudged(
     for row in &rows {
         let winner = stamp(sql::column(row, 3)?)?;
         let loser = stamp(sql::column(row, 4)?)?;
-        if winner.node() != me && loser.node() != me {
+        if !mine.contains(&winner.node()) && !mine.contains(&loser.node()) {
             continue;
         }
         let bytes: Vec<u8> = sql::column(row, 5)?;

@@ -5,6 +5,9 @@
 mod call;
 mod error;
 mod forks;
+mod greet;
+mod identity;
+mod join;
 mod judge;
 mod limits;
 mod message;
@@ -27,11 +30,13 @@ pub use message::{
     PushRequest, PushResponse, Refused,
 };
 
+pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
 pub use resolve::Resolution;
 pub use round::SyncReport;
 pub use sync_error::SyncError;
 
+pub(crate) use join::join;
 pub(crate) use positions::load as position_with;
 pub(crate) use replica::{Replica, Report};
 pub(crate) use resolve::resolve;

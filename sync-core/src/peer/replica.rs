@@ -14,12 +14,12 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{Limits, SyncError, positions, stage::Stage};
+use super::{Limits, Refused, SyncError, identity::refuse_taken_tails, positions, stage::Stage};
 use crate::{
     apply::{self, Applied, Hold, Incoming, Origin},
     capture::{self, Batch, Flushed, LocalChange, Models},
-    ids::{DeviceId, RecordId, Seq},
-    ledger::{self, Head, Identity},
+    ids::{DeviceId, LibraryId, RecordId, Seq},
+    ledger::{self, Head, Identity, RenewalReason},
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
@@ -35,6 +35,8 @@ pub(crate) enum Report {
     ManyDeletes(u64),
     /// Groups are held until the clock has caught up; the furthest is this many milliseconds ahead.
     Held { changes: u64, ahead_ms: u64 },
+    /// The database goes on under a new device id.
+    NewDevice { former: DeviceId, device: DeviceId, reason: RenewalReason },
 }
 
 /// What a flush did.
@@ -63,7 +65,7 @@ pub(crate) struct Replica {
     pub(crate) store: Store,
     pub(crate) models: Models,
     pub(crate) limits: Limits,
-    identity: RwLock<Identity>,
+    identity: Arc<RwLock<Identity>>,
     reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
     batch: AtomicU32,
@@ -92,7 +94,7 @@ impl Replica {
             store,
             models,
             limits,
-            identity: RwLock::new(identity),
+            identity: Arc::new(RwLock::new(identity)),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
             known_at: Arc::new(AtomicI64::new(i64::MIN)),
@@ -102,6 +104,15 @@ impl Replica {
 
     pub(crate) fn identity(&self) -> Identity {
         *self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `head` says of this replica is what it is when the transaction is committed.
+    pub(super) fn identify(&self, write: &Write<'_>, head: &Head) {
+        let now = head.identity;
+        if now != self.identity() {
+            let identity = self.identity.clone();
+            write.after_commit(move || *identity.write().unwrap_or_else(PoisonError::into_inner) = now);
+        }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -126,7 +137,7 @@ impl Replica {
         self.reports.subscribe()
     }
 
-    fn report(&self, write: &Write<'_>, report: Report) {
+    pub(super) fn report(&self, write: &Write<'_>, report: Report) {
         let reports = self.reports.clone();
         // Nobody listening is no fault.
         write.after_commit(move || drop(reports.send(report)));
@@ -234,6 +245,8 @@ impl Replica {
     ) -> Result<(Arc<Bindings>, Head, Flushed), SyncError> {
         let bindings = self.models.refresh(write).await?;
         let mut head = Head::load(write.db, &write.names).await?;
+        // Another process may have joined a library or left an id.
+        self.identify(write, &head);
         let now_ms = self.now_ms();
         let asks = self.known_at.load(Ordering::Acquire) != bindings.schema_version;
         if asks {
@@ -282,11 +295,12 @@ impl Replica {
         Ok(Head::load(&db, &names).await?.seq)
     }
 
-    /// Takes in whole groups: what is dirty is flushed, what is due is merged, the rest is held. The position with the
-    /// sender, if it is one to keep, is saved in the same transaction.
+    /// Takes in whole groups of `library`: what is dirty is flushed, what is due is merged, the rest is held. The position
+    /// with the sender, if it is one to keep, is saved in the same transaction.
     pub(crate) async fn receive(
         self: &Arc<Self>,
-        groups: Vec<Vec<Incoming>>,
+        library: LibraryId,
+        mut groups: Vec<Vec<Incoming>>,
         origin: Origin,
         from: Option<(DeviceId, positions::Position)>,
     ) -> Result<Received, SyncError> {
@@ -296,8 +310,11 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
+                    replica.doubt_identity(write, &groups).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    let mut received = Received::default();
+                    head.is_of(library)?;
+                    let refused = refuse_taken_tails(&write.names, &mut groups);
+                    let mut received = Received { refused, ..Received::default() };
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
                     let applied =
@@ -312,9 +329,7 @@ impl Replica {
                         let Received { held: changes, ahead_ms, .. } = received;
                         replica.report(write, Report::Held { changes, ahead_ms });
                     }
-                    if received.forked {
-                        positions::forget(write.db, head.library).await?;
-                    } else if let Some((device, position)) = from {
+                    if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
                     Ok(received)
@@ -407,7 +422,7 @@ impl Replica {
         if !due {
             return Ok(0);
         }
-        Ok(self.receive(Vec::new(), Origin::Log, None).await?.merged)
+        Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
 }
 
@@ -424,4 +439,6 @@ pub(crate) struct Received {
     pub(crate) ahead_ms: u64,
     /// An author was found to be forked: all positions begin anew.
     pub(crate) forked: bool,
+    /// What was not taken.
+    pub(crate) refused: Vec<Refused>,
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::{
     StoreError,
+    fingerprint::Fingerprint,
     names::{NameCache, Names},
     sqlite, tables,
 };
@@ -241,6 +242,11 @@ impl Store {
         };
         let db = waited(self.inner.writer.begin_with_options(options)).await?;
         Ok(OpenWrite { db, after: AfterCommit::default(), _gate: gate })
+    }
+
+    /// What tells the database's file from its copies.
+    pub(crate) async fn fingerprint(&self) -> Result<Fingerprint, StoreError> {
+        Ok(Fingerprint::of(sqlite::file_of(&self.inner.db).await?.as_deref()))
     }
 
     /// True if the store works on a pool of its own, beside the application's.

@@ -12,6 +12,8 @@ mod exact;
 mod faults;
 mod grow;
 mod hostile;
+mod identity;
+mod join;
 mod limits;
 mod many;
 mod migrator;
