@@ -39,7 +39,7 @@ mod value;
 mod vector;
 
 pub use apply::PendingReason;
-pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
+pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag};
 pub use engine::{
     ActiveOf, Changed, Changes, ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState,
     HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
@@ -47,8 +47,8 @@ pub use engine::{
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
 pub use merge::ConflictReason;
 pub use model::{
-    Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, ModelError, ModelOf, ModelSpec,
-    Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
+    Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, MergePolicy, ModelError, ModelOf,
+    ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
     Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError,

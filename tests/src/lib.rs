@@ -7,6 +7,7 @@ pub mod faulty;
 pub mod grown;
 pub mod interrupt;
 pub mod nested;
+pub mod ruled;
 pub mod served;
 pub mod state;
 pub mod tangled;
