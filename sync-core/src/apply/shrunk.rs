@@ -40,6 +40,7 @@ pub(crate) async fn keep_values(
             let before = one.object.digest(binding.name(), &one.record);
             for cell in one.object.cells.iter_mut().filter(|cell| gone(&cell.column)) {
                 cell.shadow = None;
+                cell.row = None;
                 if cell.payload.is_none() {
                     let column = &cell.column;
                     cell.payload =

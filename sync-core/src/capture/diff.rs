@@ -60,7 +60,7 @@ fn edit(binding: &Binding, hashes: &[ValueHash], row: &[SyncValue], object: &Sto
 }
 
 /// Adds the columns that are written together with those in `columns`.
-fn with_groups(binding: &Binding, mut columns: Vec<usize>) -> Vec<usize> {
+pub(crate) fn with_groups(binding: &Binding, mut columns: Vec<usize>) -> Vec<usize> {
     let spec: &ModelSpec = binding.spec();
     if spec.columns.iter().all(|column| column.group.is_none()) {
         return columns;

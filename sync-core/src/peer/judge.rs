@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{SyncError, replica::Replica};
 use crate::{
     apply::{self, Incoming, Origin},
-    capture::Batch,
+    capture::{self, Batch},
     change::{Cell, Change, ChangeKind},
     ids::{Name, RecordId},
     ledger::{self, Head},
@@ -130,23 +130,16 @@ async fn answer(
             return Ok(None);
         }
     };
-    let cells: Vec<Cell> = binding
-        .travelling()
-        .filter(|index| merged[*index] != remote[*index])
-        .map(|index| {
-            let column = &binding.spec().columns[index];
-            Cell {
-                column: column.wire.clone(),
-                tag: column.tag,
-                version: Stamp::NIL,
-                value: merged[index].clone(),
-            }
-        })
+    let touched: Vec<usize> = binding.travelling().filter(|index| merged[*index] != remote[*index]).collect();
+    let values: Vec<(usize, SyncValue)> = capture::with_groups(binding, touched)
+        .into_iter()
+        .map(|index| (index, merged[index].clone()))
         .collect();
-    if cells.is_empty() {
+    let cells = |version| capture::written(binding, Some(&object), &remote, &values, version);
+    if cells(Stamp::NIL).is_empty() {
         return Ok(None);
     }
-    let mut change = author(replica, head, binding.name().clone(), record.clone(), object, cells);
+    let mut change = author(replica, head, binding.name().clone(), record.clone(), &object, cells);
     change.kind = ChangeKind::Merge;
     Ok(Some(change))
 }
@@ -157,12 +150,10 @@ pub(super) fn author(
     head: &mut Head,
     model: Name,
     record: RecordId,
-    object: StoredObject,
-    mut cells: Vec<Cell>,
+    object: &StoredObject,
+    cells: impl FnOnce(Stamp) -> Vec<Cell>,
 ) -> Change {
     let id = head.clock.tick(replica.now_ms(), replica.runtime().random.as_ref());
-    cells.iter_mut().for_each(|cell| cell.version = id);
-    cells.sort_unstable_by(|a, b| a.column.cmp(&b.column));
     Change {
         id,
         device: head.identity.device,
@@ -174,8 +165,8 @@ pub(super) fn author(
         record,
         generation: object.generation,
         born: object.born,
-        context: object.clock,
-        cells,
+        context: object.clock.clone(),
+        cells: cells(id),
     }
 }
 

@@ -260,7 +260,7 @@ impl Replica {
             apply::show_known(write, &bindings, &mut head, now_ms).await?;
         }
         let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
-        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, now_ms).await?;
+        let settled = apply::settle(write, &bindings, &mut head, &flushed, now_ms).await?;
         if flushed.deletes > self.limits.report_deletes {
             tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
             self.report(write, Report::ManyDeletes(flushed.deletes));
