@@ -46,22 +46,23 @@ mod value;
 mod vector;
 
 pub use apply::PendingReason;
-pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Tag};
+pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag};
 pub use engine::{
     ActiveOf, Changed, Changes, ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState,
     HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
+pub use ledger::{Renewal, RenewalReason};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{
-    Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, ModelError, ModelOf, ModelSpec,
-    Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
+    Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, MergePolicy, ModelError, ModelOf,
+    ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, Limits, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer,
-    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer,
-    RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport, Request, Resolution, StateHash,
-    SyncError, SyncReport, Unmended,
+    Answer, Call, Entry, Hello, Join, JoinReport, Leave, Limits, Notice, ObjectsCursor, ObjectsPage,
+    ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest, PullResponse, PushRequest, PushResponse,
+    RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord,
+    ReplayReport, Request, Resolution, StateHash, SyncError, SyncReport, Unmended,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

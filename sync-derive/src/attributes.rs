@@ -6,7 +6,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::{
-    Attribute, Expr, ExprLit, Ident, Lit, LitStr, Path, Token,
+    Attribute, Expr, ExprLit, Ident, Lit, LitInt, LitStr, Path, Token,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
@@ -23,6 +23,7 @@ pub(crate) struct Container {
     pub(crate) manual_hooks: bool,
     pub(crate) manual_key: bool,
     pub(crate) log_triggers: bool,
+    pub(crate) whole_record: Option<Span>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -33,6 +34,40 @@ pub(crate) struct FieldWords {
     pub(crate) default: Option<(Span, Expr)>,
     pub(crate) name: Option<LitStr>,
     pub(crate) library: Option<Span>,
+    pub(crate) strategy: Option<(Span, Strategy)>,
+    pub(crate) rule: Option<LitInt>,
+    pub(crate) group: Option<LitStr>,
+}
+
+/// A `strategy`, by the variant of `sync_core::Strategy`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    Lww,
+    Max,
+    Min,
+    Counter,
+    Set,
+}
+
+impl Strategy {
+    const ALL: [(&str, Self); 5] = [
+        ("lww", Self::Lww),
+        ("max", Self::Max),
+        ("min", Self::Min),
+        ("counter", Self::Counter),
+        ("set", Self::Set),
+    ];
+
+    pub(crate) fn variant(self) -> Ident {
+        let name = match self {
+            Self::Lww => "Lww",
+            Self::Max => "Max",
+            Self::Min => "Min",
+            Self::Counter => "Counter",
+            Self::Set => "Set",
+        };
+        Ident::new(name, Span::call_site())
+    }
 }
 
 /// What `#[sea_orm(..)]` on a field says of its column.
@@ -46,8 +81,8 @@ pub(crate) struct SeaOrmField {
     pub(crate) enum_name: Option<String>,
 }
 
-const CONTAINER_WORDS: &str = "`id`, `merge`, `should_sync`, `hooks`, `key`, `triggers`, `crate`";
-const FIELD_WORDS: &str = "`skip`, `default`, `name`, `strategy`";
+const CONTAINER_WORDS: &str = "`id`, `merge`, `should_sync`, `policy`, `hooks`, `key`, `triggers`, `crate`";
+const FIELD_WORDS: &str = "`skip`, `default`, `name`, `strategy`, `rule`, `group`";
 
 /// `name` or `name = value`.
 struct Word {
@@ -80,9 +115,7 @@ impl Container {
                 "key" => this.manual_key = word.only("manual", errors),
                 "triggers" => this.log_triggers = word.only("log", errors),
                 "crate" => this.krate = word.quoted_path("crate = \"my_sync\"", errors),
-                "policy" => {
-                    word.unsupported("every column merges by itself, the last writer winning", errors)
-                }
+                "policy" => this.whole_record = word.policy(errors),
                 _ => word.unknown(CONTAINER_WORDS, "the struct", errors),
             }
         }
@@ -101,8 +134,9 @@ impl FieldWords {
                 }
                 "default" => this.default = word.expression("default = 0", errors),
                 "name" => this.name = word.text("name = \"old_name\"", errors),
-                "strategy" => word.strategy(errors),
-                "group" => word.unsupported("each column is stamped by itself", errors),
+                "strategy" => this.strategy = word.strategy(errors),
+                "rule" => this.rule = word.number("rule = 1", errors),
+                "group" => this.group = word.text("group = \"place\"", errors),
                 "tag" => word.unsupported("no scope chooses by tags", errors),
                 "library" => this.library = Some(word.name.span()),
                 _ => word.unknown(FIELD_WORDS, "a field", errors),
@@ -186,21 +220,55 @@ impl Word {
         true
     }
 
-    fn strategy(&self, errors: &mut Errors) {
-        let Some(strategy) = self.text("strategy = \"lww\"", errors) else { return };
-        match strategy.value().as_str() {
-            "lww" => {}
-            known @ ("max" | "min" | "counter" | "set" | "siblings" | "text") => errors.add(
-                &strategy,
+    fn strategy(&self, errors: &mut Errors) -> Option<(Span, Strategy)> {
+        let name = self.text("strategy = \"max\"", errors)?;
+        let value = name.value();
+        if let Some((_, strategy)) = Strategy::ALL.into_iter().find(|(known, _)| *known == value) {
+            return Some((name.span(), strategy));
+        }
+        let known = Strategy::ALL.map(|(known, _)| format!("\"{known}\"")).join(", ");
+        match value.as_str() {
+            "text" => errors.add(
+                &name,
                 format!(
-                    "the strategy `{known}` is not supported yet: leave it out, and the last writer wins; \
+                    "the strategy `{value}` is not supported yet: leave it out, and the last writer wins; \
                      `#[sync(merge = path)]` on the struct can decide otherwise"
                 ),
             ),
-            other => {
-                errors.add(&strategy, format!("there is no strategy `{other}`: the one there is is \"lww\""))
-            }
+            "siblings" => errors.add(
+                &name,
+                "whole rows that stand side by side are `#[sync(policy = \"record\")]` on the struct",
+            ),
+            _ => errors.add(&name, format!("there is no strategy `{value}`: write one of {known}")),
         }
+        None
+    }
+
+    /// Where the whole record is one.
+    fn policy(&self, errors: &mut Errors) -> Option<Span> {
+        let policy = self.text("policy = \"record\"", errors)?;
+        match policy.value().as_str() {
+            "record" => return Some(policy.span()),
+            "column" => {}
+            other => errors.add(
+                &policy,
+                format!("there is no policy `{other}`: write \"column\", which is what it is without, or \"record\""),
+            ),
+        }
+        None
+    }
+
+    fn number(&self, example: &str, errors: &mut Errors) -> Option<LitInt> {
+        match &self.value {
+            Some(Expr::Lit(ExprLit { lit: Lit::Int(number), .. })) if number.base10_parse::<u8>().is_ok() => {
+                return Some(number.clone());
+            }
+            Some(value) => {
+                errors.add(value, format!("`{}` is a number from 0 to 255: `{example}`", self.name))
+            }
+            None => errors.add(&self.name, format!("`{}` needs a number: `{example}`", self.name)),
+        }
+        None
     }
 
     fn unsupported(&self, instead: &str, errors: &mut Errors) {

@@ -1,6 +1,9 @@
 //! What is wrong with an entity although each word in it is right. Every message says what to write instead.
 
-use crate::model::{Column, Entity, Errors};
+use crate::{
+    model::{Column, Entity, Errors},
+    rules,
+};
 
 pub(crate) fn check(entity: &Entity, errors: &mut Errors) {
     id(entity, errors);
@@ -8,6 +11,7 @@ pub(crate) fn check(entity: &Entity, errors: &mut Errors) {
     libraries(entity, errors);
     names(entity, errors);
     entity.columns.iter().for_each(|column| skip(column, errors));
+    rules::check(entity, errors);
 }
 
 fn id(entity: &Entity, errors: &mut Errors) {

@@ -126,18 +126,26 @@ fn rules(entity: &Entity) -> TokenStream {
     let merge = container.merge.is_none().then(|| quote!(.without_merge()));
     let should_sync = container.should_sync.is_none().then(|| quote!(.without_should_sync()));
     let triggers = container.log_triggers.then(|| quote!(.triggers(#krate::TriggerPolicy::Log)));
+    let policy = container.whole_record.map(|_| quote!(.policy(#krate::MergePolicy::Record)));
     let columns = entity.columns.iter().filter_map(|column| {
-        let wire = column.words.name.as_ref().map(|name| quote!(.wire(#name)));
-        let fill = column.words.default.as_ref().map(|(_, value)| {
+        let words = &column.words;
+        let wire = words.name.as_ref().map(|name| quote!(.wire(#name)));
+        let fill = words.default.as_ref().map(|(_, value)| {
             let ty = &column.field.ty;
             let typed = quote_spanned!(value.span()=> { let value: #ty = #value; value });
             quote!(.fill(#typed))
         });
+        let strategy = words.strategy.map(|(_, strategy)| {
+            let variant = strategy.variant();
+            quote!(.strategy(#krate::Strategy::#variant))
+        });
+        let number = words.rule.as_ref().map(|number| quote!(.number(#number)));
+        let group = words.group.as_ref().map(|group| quote!(.group(#group)));
         let variant = &column.variant;
-        (wire.is_some() || fill.is_some())
-            .then(|| quote!(.column(Column::#variant, #krate::ColumnRule::new() #wire #fill)))
+        let said = quote!(#wire #fill #strategy #number #group);
+        (!said.is_empty()).then(|| quote!(.column(Column::#variant, #krate::ColumnRule::new() #said)))
     });
-    quote!(#krate::Rules::new() #merge #should_sync #triggers #(#columns)*)
+    quote!(#krate::Rules::new() #merge #should_sync #triggers #policy #(#columns)*)
 }
 
 fn hooks(entity: &Entity) -> TokenStream {

@@ -3,6 +3,7 @@
 //! ```text
 //! attributes  #[sync(..)] and #[sea_orm(..)] as words      model     the entity, and the list of mistakes
 //! checks      what is wrong although each word is right    expand    the code that comes out
+//! rules       which columns can have which strategy
 //! behavior    the attribute on hooks of the user's own
 //! ```
 //!
@@ -13,6 +14,7 @@ mod behavior;
 mod checks;
 mod expand;
 mod model;
+mod rules;
 
 use proc_macro::TokenStream;
 

@@ -114,7 +114,7 @@ pub(crate) fn is_relation(ty: &Type) -> bool {
     is(ty, &["HasOne", "HasMany", "BelongsTo"])
 }
 
-fn is(ty: &Type, names: &[&str]) -> bool {
+pub(crate) fn is(ty: &Type, names: &[&str]) -> bool {
     let Type::Path(path) = ty else { return false };
     path.path.segments.last().is_some_and(|segment| {
         !matches!(segment.arguments, PathArguments::Parenthesized(_))

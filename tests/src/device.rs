@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::{
     entities::{branch, item, label, leaf, memo, tally},
     nested::{author, biography, book, book_genre, genre},
+    ruled::{basket, card, draft, product},
     tangled::{folder, shelf, tagging},
 };
 
@@ -17,7 +18,8 @@ use crate::{
 pub const MODELS: [&str; 8] = ["item", "label", "branch", "leaf", "memo", "folder", "tagging", "shelf"];
 
 /// The models that a [`Device`] holds beside them.
-const MORE_MODELS: [&str; 6] = ["tally", "author", "biography", "book", "genre", "book_genre"];
+const MORE_MODELS: [&str; 10] =
+    ["tally", "author", "biography", "book", "genre", "book_genre", "product", "card", "draft", "basket"];
 
 /// A device with a database file of its own.
 #[derive(Debug)]
@@ -156,11 +158,15 @@ pub async fn dump_of(db: &DatabaseConnection) -> String {
         ("taggings", "folder_id, label_id, why"),
         ("shelves", "id, room, slot, code, note"),
         ("tallies", "id, name, total"),
+        ("baskets", "id, tags"),
         ("authors", "id, name"),
         ("biographies", "id, author_id, text"),
         ("books", "id, author_id, title"),
         ("genres", "id, name"),
         ("book_genres", "book_id, genre_id"),
+        ("products", "id, name, stock, few, seen_at, lowest, shelf, slot"),
+        ("cards", "id, front, back, hint"),
+        ("drafts", "id, text, author, merges, longest"),
     ] {
         let quoted: Vec<String> = columns.split(", ").map(|column| format!("quote({column})")).collect();
         let statement = format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
@@ -200,7 +206,11 @@ pub async fn create_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
-async fn create_more_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
+/// Makes the tables of the models that a [`Device`] holds beside [`MODELS`].
+///
+/// # Errors
+/// What the database says.
+pub async fn create_more_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
     let schema = Schema::new(db.get_database_backend());
     for mut table in [
         schema.create_table_from_entity(tally::Entity),
@@ -209,6 +219,10 @@ async fn create_more_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
         schema.create_table_from_entity(book::Entity),
         schema.create_table_from_entity(genre::Entity),
         schema.create_table_from_entity(book_genre::Entity),
+        schema.create_table_from_entity(product::Entity),
+        schema.create_table_from_entity(card::Entity),
+        schema.create_table_from_entity(draft::Entity),
+        schema.create_table_from_entity(basket::Entity),
     ] {
         db.execute(table.if_not_exists()).await?;
     }

@@ -3,7 +3,10 @@
 //! Invariant: rows, objects, log and whatever the caller adds to the transaction are one unit. The caller has flushed
 //! what was dirty in the same transaction, so every note found here was caused here.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use sea_orm::ConnectionTrait;
 
@@ -11,16 +14,17 @@ use super::{
     ApplyError, foreign,
     pending::{self, PendingReason, Wait},
     rows::{self, Work},
+    settle::any_kept_out,
     unique,
     working::{Key, WorkingSet},
 };
 use crate::{
-    capture::{self, AbsorbScope, Images, LocalChange},
+    capture::{self, AbsorbScope, Images},
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite},
     merge::{Changed, Conflict, join},
-    store::{Bindings, StoreError, Write, sql},
+    store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
     vector::Vector,
 };
@@ -112,47 +116,6 @@ pub(crate) async fn apply_group(
     Ok(applied)
 }
 
-/// Looks again at what local changes may have set free or pushed aside: hidden records, children that wait.
-pub(crate) async fn settle(
-    write: &mut Write<'_>,
-    bindings: &Bindings,
-    head: &mut Head,
-    local: &[LocalChange],
-    now_ms: u64,
-) -> Result<Applied, ApplyError> {
-    let mut applied = Applied { to: head.seq, ..Applied::default() };
-    if !local.iter().any(|change| change.constrains) || !any_kept_out(write).await? {
-        return Ok(applied);
-    }
-    let mut set = WorkingSet::default();
-    for change in local.iter().filter(|change| change.constrains) {
-        set.load(write, bindings, head, &change.model, [change.record.clone()]).await?;
-    }
-    for working in set.records.values_mut() {
-        working.changed = working.is_alive();
-    }
-    let kept_out = sql::all(
-        write.db,
-        "SELECT DISTINCT o.model, o.record FROM sync_keys AS k JOIN sync_objects AS o ON o.id = k.object WHERE k.library = ?",
-        [head.library.into()],
-    )
-    .await?;
-    for row in &kept_out {
-        let model: i64 = sql::column(row, 0)?;
-        let record = RecordId::from_bytes(sql::column::<Vec<u8>>(row, 1)?);
-        let Some(binding) = bindings.by_model(model) else { continue };
-        set.load(write, bindings, head, binding.name(), [record.clone()]).await?;
-        set.nominate(model, [record]);
-    }
-    bring_in_line(write, bindings, head, &mut set, Commit::default(), &mut applied, now_ms).await?;
-    Ok(applied)
-}
-
-async fn any_kept_out(write: &Write<'_>) -> Result<bool, StoreError> {
-    let row = sql::one(write.db, "SELECT EXISTS (SELECT 1 FROM sync_keys)", []).await?;
-    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
-}
-
 /// Takes out what is here already, and what stands twice in the group.
 async fn without_duplicates(
     write: &Write<'_>,
@@ -204,7 +167,7 @@ pub(super) fn join_one(
 ) -> Result<(), ApplyError> {
     let model = write
         .names
-        .id(crate::store::NameKind::Model, change.model.as_bytes())
+        .id(NameKind::Model, change.model.as_bytes())
         .ok_or_else(|| StoreError::Corrupt(format!("model {} has no name", change.model)))?;
     let key: Key = (model, change.record.clone());
     let Some(working) = set.records.get_mut(&key) else { return Ok(()) };
@@ -333,7 +296,7 @@ async fn take_notes(
     let written = set.records.iter().filter_map(|(key, working)| {
         let binding = working.binding.as_deref()?;
         let row = (0..binding.spec().columns.len())
-            .map(|index| working.value(index).cloned().unwrap_or(SyncValue::Null))
+            .map(|index| working.value(index).map_or(SyncValue::Null, Cow::into_owned))
             .collect();
         Some((key.clone(), Ok(row)))
     });
@@ -370,12 +333,9 @@ fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<Obje
     keys.into_iter()
         .filter_map(|key| {
             let working = set.get(&key)?;
-            let id = working.id.unwrap_or_else(|| {
-                head.last_object += 1;
-                head.last_object
-            });
             Some(ObjectWrite {
-                id: Some(id),
+                id: working.id.unwrap_or_else(|| head.new_object()),
+                is_new: working.id.is_none(),
                 model: working.model.clone(),
                 record: key.1,
                 object: rows::stored(working),
@@ -397,11 +357,12 @@ async fn keep_keys(
     let mut rows = Vec::new();
     let mut gone = Vec::new();
     for object in objects {
-        let Some(model) = write.names.id(crate::store::NameKind::Model, object.model.as_bytes()) else {
+        let Some(model) = write.names.id(NameKind::Model, object.model.as_bytes()) else {
             continue;
         };
         let key = (model, object.record.clone());
-        let (Some(working), Some(id)) = (set.get(&key), object.id) else { continue };
+        let Some(working) = set.get(&key) else { continue };
+        let id = object.id;
         let Some(binding) = working.binding.as_deref() else { continue };
         if working.before.is_some() {
             gone.push(id.into());

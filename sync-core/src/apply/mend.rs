@@ -15,7 +15,7 @@ use crate::{
     change::Change,
     ids::{Name, RecordId},
     ledger::{self, Commit, Found, Head, LogTrust, ObjectWrite, Sight},
-    merge::{Held, Object, StoredObject, join},
+    merge::{Held, Object, StoredObject, join, keeps_value},
     store::{Binding, Bindings, NameKind, Write, rows, sql},
     vector::Vector,
 };
@@ -89,7 +89,8 @@ pub(crate) async fn salvage(
                     let stored = known.stored(&object);
                     let before = one.object.as_ref().map(|object| object.digest(&model, &one.record));
                     commit.objects.push(ObjectWrite {
-                        id: Some(one.id),
+                        id: one.id,
+                        is_new: false,
                         model: model.clone(),
                         record: one.record,
                         object: stored,
@@ -151,7 +152,7 @@ impl Known<'_> {
         }
         let Ok(stored) = &found.object else {
             let why = fault.map(|fault| fault.to_string()).unwrap_or_default();
-            return self.from_elsewhere(&format!("it cannot be read ({why})"), sent, head, means);
+            return self.told_elsewhere(&format!("it cannot be read ({why})"), sent, head, means);
         };
         let doubtful = |version| {
             !version_is_attested(version, self.logged.as_ref(), head, sent.is_some() && means.theirs_whole)
@@ -218,7 +219,7 @@ impl Known<'_> {
     }
 
     /// Nothing of the object can be used.
-    fn from_elsewhere(&self, why: &str, sent: Option<&Change>, head: &Head, means: &Means) -> Verdict {
+    fn told_elsewhere(&self, why: &str, sent: Option<&Change>, head: &Head, means: &Means) -> Verdict {
         let start = self.logged.clone().unwrap_or_default();
         match sent {
             Some(_) if means.theirs.includes(&head.floor.vector) => Verdict::Mended(with(start, sent)),
@@ -236,7 +237,8 @@ impl Known<'_> {
         StoredObject::new(object, shown, |cell| {
             let index = self.binding.and_then(|binding| binding.column_of(&cell.column));
             match (index, row) {
-                (Some(_), _) if noted => Held::Same,
+                (Some(_), _) if noted => Held::Other(cell.shown().hash64()),
+                (Some(index), Some(row)) if keeps_value(cell.tag) => Held::Withheld(row[index].clone()),
                 (Some(index), Some(row)) => Held::Other(row[index].hash64()),
                 _ => Held::Absent,
             }

@@ -8,12 +8,14 @@
 //! * `working` the records of a group while they change
 //! * `unique` which record of several with one unique key is shown
 //! * `foreign` whose parents are there, whose children must step back
+//! * `settle` what a flush set free, pushed aside or must put back
 //! * `rows` the statements that bring a table in line
 //! * `vacate` unique values that move between rows
 //! * `pending` what waits, and why
 //! * `retry` another look at what waits
 //! * `known` records that came before their model or their columns
 //! * `shrunk` objects whose rows have lost a column
+//! * `refound` a database that becomes part of another library
 //! * `held` groups that are kept and not merged yet
 //! * `mend` damaged records made whole
 
@@ -24,8 +26,10 @@ mod held;
 mod known;
 mod mend;
 mod pending;
+mod refound;
 mod retry;
 mod rows;
+mod settle;
 mod shrunk;
 mod unique;
 mod vacate;
@@ -34,10 +38,12 @@ mod working;
 pub(crate) use error::ApplyError;
 pub use pending::PendingReason;
 
-pub(crate) use group::{Applied, Incoming, Origin, apply_group, settle};
+pub(crate) use group::{Applied, Incoming, Origin, apply_group};
 pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
 pub(crate) use mend::{Means, Named, join_repairs, salvage};
 pub(crate) use pending::{count as count_pending, list as pending_records};
+pub(crate) use refound::{give_to, make_room_for};
 pub(crate) use retry::retry;
+pub(crate) use settle::settle;
 pub(crate) use shrunk::keep_values;

@@ -4,7 +4,7 @@
 //! between rows is first taken off its old holder. What a statement for many rows cannot do is done row by row, so
 //! that only the row at fault is refused.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ids::RecordId,
-    merge::{Held, ObjectCell, StoredObject},
+    merge::{Held, ObjectCell, StoredObject, keeps_value},
     model::Role,
     store::{Binding, Bindings, StoreError, Write, sql},
     value::{ColumnKind, SyncValue, ValueError, as_stored, to_database},
@@ -55,8 +55,11 @@ fn check_values(working: &mut Working) {
     let exists = working.row_of_this_life().is_some();
     for index in binding.travelling() {
         let column = &binding.spec().columns[index];
-        let refused = match working.value(index) {
-            Some(value) => check(&binding, index, value).err(),
+        let refused = match working.cell(index) {
+            Some(cell) if cell.tag.strategy().is_none() => {
+                Some((PendingReason::UnknownValue, "its rule is none that this program knows".to_owned()))
+            }
+            Some(cell) => check(&binding, index, &cell.shown()).err().map(refusal),
             None if exists || !required(&binding, index) => None,
             None => {
                 let detail = format!("`{}` has no value yet", column.name);
@@ -64,12 +67,8 @@ fn check_values(working: &mut Working) {
                 continue;
             }
         };
-        let Some(error) = refused else { continue };
-        let reason = match error {
-            ValueError::UnknownVariant(_) => PendingReason::UnknownValue,
-            _ => PendingReason::Invalid,
-        };
-        working.wait = Some(Wait::new(reason, format!("`{}`: {error}", column.name)));
+        let Some((reason, detail)) = refused else { continue };
+        working.wait = Some(Wait::new(reason, format!("`{}`: {detail}", column.name)));
         if exists || !required(&binding, index) {
             working.withheld.push(index);
         }
@@ -78,6 +77,14 @@ fn check_values(working: &mut Working) {
     let blocked = working.wait.as_ref().is_some_and(|wait| wait.reason == PendingReason::Incomplete)
         || (working.wait.is_some() && working.withheld.is_empty());
     working.refused = working.wait.clone().filter(|_| blocked);
+}
+
+fn refusal(error: ValueError) -> (PendingReason, String) {
+    let reason = match error {
+        ValueError::UnknownVariant(_) => PendingReason::UnknownValue,
+        _ => PendingReason::Invalid,
+    };
+    (reason, error.to_string())
 }
 
 fn check(binding: &Binding, index: usize, value: &SyncValue) -> Result<(), ValueError> {
@@ -115,14 +122,14 @@ pub(crate) fn stored(working: &Working) -> StoredObject {
         Some(index) if working.nulled.contains(&index) => Held::Other(SyncValue::Null.hash64()),
         Some(index) if working.withheld.contains(&index) => {
             let row = working.row_of_this_life().map_or(&binding.defaults[index], |row| &row[index]);
-            Held::Other(row.hash64())
+            if keeps_value(cell.tag) { Held::Withheld(row.clone()) } else { Held::Other(row.hash64()) }
         }
         Some(index) => {
             let kind = binding.spec().columns[index].kind;
-            if is_exact(kind) {
+            if is_exact(kind) && !keeps_value(cell.tag) {
                 Held::Same
             } else {
-                Held::Other(as_stored(BACKEND, kind, &cell.value).hash64())
+                Held::Other(as_stored(BACKEND, kind, &cell.shown()).hash64())
             }
         }
     })
@@ -203,8 +210,7 @@ fn restored(working: &Working) -> bool {
         let index = binding.spec().columns.iter().position(|column| &column.name == name);
         index.is_some_and(|index| {
             let value = working.value(index).filter(|_| !working.withheld.contains(&index));
-            matches!(row[index], SyncValue::Null)
-                && value.is_some_and(|value| !matches!(value, SyncValue::Null))
+            matches!(row[index], SyncValue::Null) && value.is_some_and(|value| !value.is_null())
         })
     })
 }
@@ -331,19 +337,21 @@ impl Upsert {
         let mut values = binding.key_values(record)?;
         for index in &self.columns {
             let column = &spec.columns[*index];
-            let in_row = || working.row_of_this_life().map_or(&binding.defaults[*index], |row| &row[*index]);
+            let in_row = || {
+                let row = working.row_of_this_life();
+                Cow::Borrowed(row.map_or(&binding.defaults[*index], |row| &row[*index]))
+            };
             let value = if working.nulled.contains(index) {
-                &SyncValue::Null
+                Cow::Owned(SyncValue::Null)
             } else if working.withheld.contains(index) {
                 in_row()
             } else if let Some(fill) = column.fill.as_ref().filter(|_| column.role == Role::Skipped) {
-                fill
+                Cow::Borrowed(fill)
             } else {
                 working.value(*index).unwrap_or_else(in_row)
             };
-            values.push(
-                to_database(column.kind, value).map_err(|error| format!("`{}`: {error}", column.name))?,
-            );
+            let value = to_database(column.kind, &value);
+            values.push(value.map_err(|error| format!("`{}`: {error}", column.name))?);
         }
         Ok(values)
     }

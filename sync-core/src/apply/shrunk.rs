@@ -40,6 +40,7 @@ pub(crate) async fn keep_values(
             let before = one.object.digest(binding.name(), &one.record);
             for cell in one.object.cells.iter_mut().filter(|cell| gone(&cell.column)) {
                 cell.shadow = None;
+                cell.row = None;
                 if cell.payload.is_none() {
                     let column = &cell.column;
                     cell.payload =
@@ -50,7 +51,8 @@ pub(crate) async fn keep_values(
             one.object.cells.retain(|cell| cell.payload.is_some() || !gone(&cell.column));
             forgotten += (count - one.object.cells.len()) as u64;
             commit.objects.push(ObjectWrite {
-                id: Some(one.id),
+                id: one.id,
+                is_new: false,
                 model: binding.name().clone(),
                 record: one.record,
                 object: one.object,

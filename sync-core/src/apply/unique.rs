@@ -69,7 +69,7 @@ pub(crate) fn values_of(
             }
             let value = object
                 .cell_near(&spec.columns[index].wire, binding.places[index])
-                .map(|cell| cell.value.clone());
+                .map(|cell| cell.shown().into_owned());
             value.filter(|value| !matches!(value, SyncValue::Null))
         })
         .collect()

@@ -1,6 +1,6 @@
 //! The records of a group while they change: object, row, and what is to become of the row.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use super::{
     ApplyError,
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ids::{Name, RecordId},
     ledger::{self, Head, LedgerError, Loaded, assemble},
-    merge::{Digest, Object, StoredObject},
+    merge::{Digest, Object, ObjectCell, StoredObject},
     store::{Binding, Bindings, NameKind, Write, rows},
     value::SyncValue,
 };
@@ -74,11 +74,16 @@ impl Working {
         self.row.as_deref().filter(|_| generation == self.object.generation)
     }
 
-    /// The value that the object has for the column with this index of the spec; `None` if it has no cell.
-    pub(crate) fn value(&self, column: usize) -> Option<&SyncValue> {
+    /// What the object knows of the column with this index of the spec.
+    pub(crate) fn cell(&self, column: usize) -> Option<&ObjectCell> {
         let binding = self.binding.as_ref()?;
         let wire = &binding.spec().columns[column].wire;
-        self.object.cell_near(wire, binding.places[column]).map(|cell| &cell.value)
+        self.object.cell_near(wire, binding.places[column])
+    }
+
+    /// The value that the column with this index of the spec is to have; `None` if the object has no cell for it.
+    pub(crate) fn value(&self, column: usize) -> Option<Cow<'_, SyncValue>> {
+        self.cell(column).map(ObjectCell::shown)
     }
 }
 

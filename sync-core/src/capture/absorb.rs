@@ -14,10 +14,10 @@ use super::{
 use crate::{
     ids::RecordId,
     ledger::{self, Commit, Head, Loaded, ObjectWrite},
-    merge::StoredObject,
+    merge::{StoredObject, keeps_value},
     model::TriggerPolicy,
     store::{Binding, Bindings, Write, rows::RowState, sql},
-    value::{SyncValue, ValueHash},
+    value::SyncValue,
 };
 
 /// Rows as they were before a write, by model and record.
@@ -52,7 +52,7 @@ pub(crate) async fn absorb(
     let mut commit = Commit::default();
     let mut to_log = Vec::new();
     for draft in drafts(write, bindings, head, span).await? {
-        let Draft { binding, noted, hashes, object, difference, .. } = draft;
+        let Draft { binding, noted, row, object, difference, .. } = draft;
         if scope == AbsorbScope::TriggersToAbsorb && binding.spec().triggers == TriggerPolicy::Log {
             to_log.push((binding.model, noted.record));
             continue;
@@ -65,7 +65,7 @@ pub(crate) async fn absorb(
             Difference::Edit(columns) => {
                 let mut kept = true;
                 for column in columns {
-                    kept &= shadow(write, binding, &noted.record, &mut object, image, column, hashes[column])
+                    kept &= shadow(write, binding, &noted.record, &mut object, image, column, &row[column])
                         .await?;
                 }
                 kept
@@ -93,7 +93,7 @@ pub(crate) async fn absorb(
         }
         absorbed.records.push((binding.model, noted.record.clone()));
         let (model, record) = (binding.name().clone(), noted.record);
-        commit.objects.push(ObjectWrite { id: Some(id), model, record, object, before });
+        commit.objects.push(ObjectWrite { id, is_new: false, model, record, object, before });
     }
     commit.write(write, head).await?;
     notes::clear(write.db, bindings, span).await?;
@@ -113,16 +113,24 @@ async fn shadow(
     object: &mut StoredObject,
     image: Option<&[SyncValue]>,
     column: usize,
-    hash: ValueHash,
+    held: &SyncValue,
 ) -> Result<bool, CaptureError> {
     if !keep(write, binding, record, object, image, column).await? {
         return Ok(false);
     }
     let wire = &binding.spec().columns[column].wire;
     if let Some(cell) = object.cells.iter_mut().find(|cell| cell.column == *wire) {
-        cell.shadow = (cell.hash != hash).then_some(hash);
-        if cell.shadow.is_none() {
-            cell.payload = None;
+        let hash = held.hash64();
+        if keeps_value(cell.tag) {
+            cell.shadow = Some(hash);
+            cell.row = None;
+            let same = cell.seen().is_some_and(|seen| *seen == *held);
+            cell.row = (!same).then(|| Box::new(held.clone()));
+        } else {
+            cell.shadow = (cell.hash != hash).then_some(hash);
+            if cell.shadow.is_none() {
+                cell.payload = None;
+            }
         }
     }
     Ok(true)

@@ -60,7 +60,7 @@ fn edit(binding: &Binding, hashes: &[ValueHash], row: &[SyncValue], object: &Sto
 }
 
 /// Adds the columns that are written together with those in `columns`.
-fn with_groups(binding: &Binding, mut columns: Vec<usize>) -> Vec<usize> {
+pub(crate) fn with_groups(binding: &Binding, mut columns: Vec<usize>) -> Vec<usize> {
     let spec: &ModelSpec = binding.spec();
     if spec.columns.iter().all(|column| column.group.is_none()) {
         return columns;
@@ -75,10 +75,11 @@ fn with_groups(binding: &Binding, mut columns: Vec<usize>) -> Vec<usize> {
     columns
 }
 
-/// The cells of `columns` of a row, all written by `version`, in the order changes want them.
+/// The cells of `columns` of a row, all written by `version`, in the order changes want them. The values are taken out of
+/// the row.
 pub(crate) fn cells(
     binding: &Binding,
-    row: &[SyncValue],
+    row: &mut [SyncValue],
     columns: impl IntoIterator<Item = usize>,
     version: Stamp,
 ) -> Vec<Cell> {
@@ -87,7 +88,8 @@ pub(crate) fn cells(
         .into_iter()
         .map(|index| {
             let column = &spec.columns[index];
-            Cell { column: column.wire.clone(), tag: column.tag, version, value: row[index].clone() }
+            let value = std::mem::replace(&mut row[index], SyncValue::Null);
+            Cell { column: column.wire.clone(), tag: column.tag, version, value }
         })
         .collect();
     cells.sort_unstable_by(|a, b| a.column.cmp(&b.column));

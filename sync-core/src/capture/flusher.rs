@@ -9,6 +9,7 @@ use super::{
     diff::{self, Difference},
     group::Group,
     notes::{self, Noted, Span},
+    written::Found,
 };
 use crate::{
     change::ChangeKind,
@@ -48,6 +49,8 @@ pub(crate) struct Flushed {
     pub(crate) left: bool,
     /// How many changes were deletes.
     pub(crate) deletes: u64,
+    /// Records whose rows are to be brought in line with their objects: a rule made something else of a write.
+    pub(crate) back: Vec<(Name, RecordId)>,
 }
 
 /// How many notes a slice of [`Batch::All`] takes.
@@ -71,6 +74,7 @@ pub(crate) async fn flush_batch(
         flushed.changes.extend(more.changes);
         flushed.left = more.left;
         flushed.deletes += more.deletes;
+        flushed.back.extend(more.back);
     }
     Ok(flushed)
 }
@@ -84,10 +88,11 @@ async fn flush_slice(
 ) -> Result<Flushed, CaptureError> {
     let span = notes::span(write.db, bindings, Some(most)).await?;
     let mut flushed = Flushed { left: span.is_some_and(|span| span.left), ..Flushed::default() };
-    let drafts = match span {
+    let mut drafts = match span {
         Some(span) => drafts(write, bindings, head, span).await?,
         None => Vec::new(),
     };
+    flushed.back = without_idle(write, &mut drafts).await?;
     if drafts.is_empty() && (flushed.left || head.open_txn.is_none()) {
         if let Some(span) = span {
             notes::clear(write.db, bindings, span).await?;
@@ -106,6 +111,7 @@ async fn flush_slice(
         group.log(draft, last);
     }
     let shown_again = group.shown_again;
+    flushed.back.append(&mut group.back);
     let commit = group.commit;
     forget_pending(write, head, &shown_again, &commit).await?;
     commit.write(write, head).await?;
@@ -123,6 +129,42 @@ pub(super) struct Draft<'a> {
     pub(super) hashes: Vec<ValueHash>,
     pub(super) object: Option<Loaded>,
     pub(super) difference: Difference,
+    /// What columns held before they became counters or sets, by index.
+    pub(super) earlier: Vec<(usize, SyncValue)>,
+}
+
+/// Takes out the edits of which the rules of their columns make nothing. Gives their records.
+async fn without_idle(
+    write: &Write<'_>,
+    drafts: &mut Vec<Draft<'_>>,
+) -> Result<Vec<(Name, RecordId)>, CaptureError> {
+    let mut idle = Vec::new();
+    for draft in drafts.iter_mut() {
+        let Draft { binding, noted, row, hashes, object, difference, earlier } = draft;
+        let (Difference::Edit(columns), Some(loaded)) = (&*difference, object.as_ref()) else { continue };
+        let found = Found { binding, object: Some(&loaded.object), row, hashes, earlier: &[] };
+        if found.is_plain() {
+            continue;
+        }
+        if !found.says_anything(columns) {
+            idle.push((binding.name().clone(), noted.record.clone()));
+            *difference = Difference::None;
+            continue;
+        }
+        for (index, version) in found.newly_composed(columns) {
+            let column = &binding.spec().columns[index].wire;
+            let known = loaded.object.cell(column).and_then(|cell| cell.payload.clone());
+            let value = match known {
+                Some(value) => Some(value),
+                None => ledger::logged_value(write.db, binding.model, &noted.record, version, column).await?,
+            };
+            earlier.extend(value.map(|value| (index, value)));
+        }
+    }
+    if !idle.is_empty() {
+        drafts.retain(|draft| draft.difference != Difference::None);
+    }
+    Ok(idle)
 }
 
 /// What the records noted in `span` say that the ledger does not know, in the order of their last notes.
@@ -165,6 +207,7 @@ pub(super) async fn drafts<'a>(
                     hashes,
                     object,
                     difference,
+                    earlier: Vec::new(),
                 });
             }
         }
@@ -269,12 +312,17 @@ pub(crate) async fn log_whole(
     };
     let mut objects =
         ledger::by_records(write.db, &write.names, head.library, binding.model, [record]).await?;
-    let object = objects.remove(record);
+    let mut object = objects.remove(record);
+    if let Some(loaded) = &mut object {
+        // The row as it is, not what was last added to it.
+        loaded.object.cells.iter_mut().for_each(|cell| cell.row = None);
+    }
     let alive = object.as_ref().is_some_and(|loaded| loaded.object.is_alive());
     let difference =
         if alive { Difference::Edit(binding.travelling().collect()) } else { Difference::Insert };
     let noted = Noted { last: 0, at: Some(runtime.time.now_ms()), record: record.clone(), row: None };
-    let draft = Draft { binding, noted, hashes: hashes(binding, &row), row, object, difference };
+    let hashes = hashes(binding, &row);
+    let draft = Draft { binding, noted, hashes, row, object, difference, earlier: Vec::new() };
     let change = draft.local_change();
     let mut group = Group::begin(head, runtime, false);
     group.log(draft, true);

@@ -7,12 +7,13 @@ use super::{
     CaptureError,
     diff::{self, Difference},
     flusher::Draft,
+    written::{Found, Ruled},
 };
 use crate::{
     change::{Change, ChangeKind},
-    ids::RecordId,
+    ids::{Name, RecordId},
     ledger::{self, Commit, Entry, Head, LedgerError, Loaded, ObjectWrite},
-    merge::{Digest, StoredCell, StoredObject},
+    merge::{Digest, StoredCell, StoredObject, keeps_value},
     runtime::Runtime,
     stamp::Stamp,
     store::{Binding, Write, sql},
@@ -30,12 +31,22 @@ pub(super) struct Group<'a> {
     pub(super) commit: Commit,
     /// Records whose object had no row and has one now.
     pub(super) shown_again: Vec<(i64, RecordId)>,
+    /// Records whose rows are to be brought in line with their objects: a rule made something else of a write.
+    pub(super) back: Vec<(Name, RecordId)>,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn begin(head: &'a mut Head, runtime: &'a Runtime, goes_on: bool) -> Self {
         let wall_ms = runtime.time.now_ms();
-        Self { head, runtime, goes_on, wall_ms, commit: Commit::default(), shown_again: Vec::new() }
+        Self {
+            head,
+            runtime,
+            goes_on,
+            wall_ms,
+            commit: Commit::default(),
+            shown_again: Vec::new(),
+            back: Vec::new(),
+        }
     }
 
     /// The next stamp, for a write at `at`: as old as it may be.
@@ -47,7 +58,7 @@ impl<'a> Group<'a> {
     pub(super) fn log(&mut self, draft: Draft<'_>, last: bool) {
         let id = self.stamp(draft.noted.at);
         let kind = diff::kind_of(&draft.difference, draft.adopted());
-        let Draft { binding, noted, row, hashes, object, difference } = draft;
+        let Draft { binding, noted, mut row, hashes, object, difference, earlier } = draft;
         let version = if kind == ChangeKind::Adopt { Stamp::NIL } else { id };
         let (generation, born, columns): (u64, Stamp, Vec<usize>) = match difference {
             Difference::Edit(columns) => {
@@ -61,7 +72,11 @@ impl<'a> Group<'a> {
             }
         };
         let before = object.as_ref().map_or_else(Clock::new, |loaded| loaded.object.clock.clone());
-        let change = Change {
+        let known = object.as_ref().map(|loaded| &loaded.object).filter(|o| o.generation == generation);
+        let found = Found { binding, object: known, row: &[], hashes: &hashes, earlier: &earlier };
+        // A change takes the values out of the row; a rule looks at them again.
+        let kept = (!found.is_plain()).then(|| row.clone());
+        let mut change = Change {
             id,
             device: self.head.identity.device,
             previous: self.head.previous,
@@ -73,14 +88,20 @@ impl<'a> Group<'a> {
             generation,
             born,
             context: before,
-            cells: diff::cells(binding, &row, columns.iter().copied(), version),
+            cells: diff::cells(binding, &mut row, columns.iter().copied(), version),
         };
-        self.write(binding, object, change, &columns, &hashes);
+        let ruled =
+            kept.map_or_else(Ruled::default, |row| Found { row: &row, ..found }.rule(&columns, &mut change));
+        if ruled.back {
+            self.back.push((change.model.clone(), change.record.clone()));
+        }
+        self.commit.conflicts.extend(ruled.conflicts);
+        self.write(binding, object, change, &columns, &hashes, version, ruled.cells);
     }
 
     /// Ends an open group for which nothing more is to be logged, with a change that writes no column.
     pub(super) async fn end(&mut self, write: &Write<'_>) -> Result<(), CaptureError> {
-        let Some((model, record)) = last_own_record(write, self.head).await? else {
+        let Some((model, record)) = last_open_record(write, self.head).await? else {
             self.head.open_txn = None;
             return Ok(self.head.save(write.db).await?);
         };
@@ -107,11 +128,12 @@ impl<'a> Group<'a> {
         };
         let before = object.digest(&name, &record);
         object.clock.observe(id);
-        self.push(change, ObjectWrite { id: Some(row), model: name, record, object, before });
+        self.push(change, ObjectWrite { id: row, is_new: false, model: name, record, object, before });
         Ok(())
     }
 
-    /// Brings the object up to `change`, which wrote `columns` of its row.
+    /// Brings the object up to `change`, which wrote `columns` of its row; of some a rule made `ruled`.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one draft")]
     fn write(
         &mut self,
         binding: &Binding,
@@ -119,6 +141,8 @@ impl<'a> Group<'a> {
         change: Change,
         columns: &[usize],
         hashes: &[ValueHash],
+        version: Stamp,
+        mut ruled: Vec<(usize, StoredCell)>,
     ) {
         let before = object
             .as_ref()
@@ -142,14 +166,17 @@ impl<'a> Group<'a> {
         object.shown = object.is_alive();
         for index in columns {
             let column = &binding.spec().columns[*index];
-            let cell = StoredCell {
+            let plain = || StoredCell {
                 column: column.wire.clone(),
                 tag: column.tag,
-                version: change.cells.first().map_or(change.id, |cell| cell.version),
+                version,
                 hash: hashes[*index],
                 shadow: None,
                 payload: None,
+                row: None,
             };
+            let by_rule = ruled.iter().position(|(at, _)| at == index).map(|at| ruled.swap_remove(at).1);
+            let cell = by_rule.unwrap_or_else(plain);
             match object.cells.binary_search_by(|known| known.column.cmp(&column.wire)) {
                 Ok(at) => object.cells[at] = cell,
                 Err(at) => object.cells.insert(at, cell),
@@ -160,7 +187,9 @@ impl<'a> Group<'a> {
             self.shown_again.push((binding.model, change.record.clone()));
         }
         let (model, record) = (change.model.clone(), change.record.clone());
-        self.push(change, ObjectWrite { id, model, record, object, before });
+        let is_new = id.is_none();
+        let id = id.unwrap_or_else(|| self.head.new_object());
+        self.push(change, ObjectWrite { id, is_new, model, record, object, before });
     }
 
     /// A row stands where none was shown: what it holds need not be kept beside it any more.
@@ -168,6 +197,7 @@ impl<'a> Group<'a> {
         for cell in &mut object.cells {
             if let Some(index) = binding.column_of(&cell.column)
                 && hashes[index] == cell.hash
+                && !keeps_value(cell.tag)
             {
                 cell.payload = None;
                 cell.shadow = None;
@@ -186,13 +216,12 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The record of this device's newest change.
-async fn last_own_record(write: &Write<'_>, head: &Head) -> Result<Option<(i64, RecordId)>, CaptureError> {
-    let Some(previous) = head.previous else { return Ok(None) };
+/// The record of the open group's newest change, at the end of the log. The device may have had another id then.
+async fn last_open_record(write: &Write<'_>, head: &Head) -> Result<Option<(i64, RecordId)>, CaptureError> {
     let row = sql::one(
         write.db,
-        "SELECT model, record FROM sync_log WHERE change_id = ?",
-        [previous.as_bytes().to_vec().into()],
+        "SELECT model, record FROM sync_log WHERE library = ? AND more = 1 ORDER BY seq DESC LIMIT 1",
+        [head.library.into()],
     )
     .await?;
     match row {

@@ -73,19 +73,27 @@ pub(crate) async fn read<C: ConnectionTrait>(
 ) -> Result<Vec<Noted>, StoreError> {
     let width = binding.spec().keys.len();
     let keys = KEY_COLUMNS[..width].join(", ");
-    let noted: Vec<String> = KEY_COLUMNS[..width].iter().map(|key| format!("d.{key}")).collect();
     let joined: Vec<String> = binding
         .key_columns()
         .zip(KEY_COLUMNS)
         .map(|(column, key)| format!("t.{} = d.{key}", sql::quote(&column.name)))
         .collect();
     let first_key = binding.key_columns().next().map_or_else(String::new, |column| sql::quote(&column.name));
+    let spec = binding.spec();
+    let columns = spec.columns.iter().enumerate().map(|(index, column)| {
+        let name = sql::quote(&column.name);
+        match spec.keys.iter().position(|key| *key == index) {
+            // Where there is no row, the note still has the key.
+            Some(part) => format!("coalesce(t.{name}, d.{})", KEY_COLUMNS[part]),
+            None => format!("t.{name}"),
+        }
+    });
+    let columns: Vec<String> = columns.collect();
     let statement = format!(
-        "SELECT d.last, d.at, t.{first_key} IS NOT NULL, {}, {} FROM \
+        "SELECT d.last * 2 + (t.{first_key} IS NOT NULL), d.at, {} FROM \
          (SELECT {keys}, max(id) AS last, max(at) AS at FROM sync_dirty WHERE model = ? AND id <= ? GROUP BY {keys}) AS d \
          LEFT JOIN {} AS t ON {}",
-        noted.join(", "),
-        binding.select,
+        columns.join(", "),
         binding.quoted_table(),
         joined.join(" AND "),
     );
@@ -93,12 +101,10 @@ pub(crate) async fn read<C: ConnectionTrait>(
     let mut list = Vec::with_capacity(found.len());
     for result in &found {
         let row = rows::sqlite_row(result)?;
-        let present = sql::column::<i64>(result, 2)? != 0;
-        let key: Result<Vec<_>, Unreadable> = binding
-            .key_columns()
-            .enumerate()
-            .map(|(index, column)| read_sqlite(column.kind, row, 3 + index))
-            .collect();
+        let last: i64 = sql::column(result, 0)?;
+        let present = last & 1 != 0;
+        let key: Result<Vec<_>, Unreadable> =
+            spec.keys.iter().map(|index| read_sqlite(spec.columns[*index].kind, row, 2 + index)).collect();
         let record = match key {
             Ok(key) => encode_key(&key),
             Err(error) => {
@@ -108,10 +114,10 @@ pub(crate) async fn read<C: ConnectionTrait>(
         };
         let at: Option<i64> = sql::column(result, 1)?;
         list.push(Noted {
-            last: sql::column(result, 0)?,
+            last: last >> 1,
             at: at.map(|at| u64::try_from(at).unwrap_or(0)),
             record,
-            row: present.then(|| binding.read(row, 3 + width)),
+            row: present.then(|| binding.read(row, 2)),
         });
     }
     Ok(list)
@@ -123,8 +129,17 @@ pub(crate) async fn clear<C: ConnectionTrait>(
     bindings: &Bindings,
     span: Span,
 ) -> Result<(), StoreError> {
-    let statement = format!("DELETE FROM sync_dirty WHERE id <= ? AND model IN ({})", model_list(bindings));
-    sql::execute(db, &statement, [span.until.into()]).await?;
+    let models = model_list(bindings);
+    let stays =
+        format!("SELECT EXISTS (SELECT 1 FROM sync_dirty WHERE (id <= ? AND model IN ({models})) IS NOT 1)");
+    let row = sql::one(db, &stays, [span.until.into()]).await?;
+    if row.map_or(Ok(1), |row| sql::column::<i64>(&row, 0))? == 0 {
+        // Without a condition SQLite drops whole pages.
+        sql::execute(db, "DELETE FROM sync_dirty", []).await?;
+    } else {
+        let statement = format!("DELETE FROM sync_dirty WHERE id <= ? AND model IN ({models})");
+        sql::execute(db, &statement, [span.until.into()]).await?;
+    }
     Ok(())
 }
 

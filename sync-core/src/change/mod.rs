@@ -5,9 +5,11 @@
 
 mod decode;
 mod encode;
+mod tag;
 
 pub use decode::Header;
 pub use encode::EncodedChange;
+pub use tag::{Strategy, Tag};
 
 use crate::{
     ids::{DeviceId, Name, RecordId},
@@ -32,22 +34,6 @@ pub enum ChangeKind {
     Repair,
     /// An authority's answer to a change that it refused.
     Compensate,
-}
-
-/// The rule by which a cell merges, carried by the cell itself: replicas without the model join it the same way.
-///
-/// `rule` rises when a model's rule for the column changes; the higher (rule, kind) wins outright.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag {
-    /// How often the model's rule for the column was changed.
-    pub rule: u8,
-    /// 0 = last writer wins. Other numbers are kept whole.
-    pub kind: u8,
-}
-
-impl Tag {
-    /// Last writer wins, first rule.
-    pub const LWW: Self = Self { rule: 0, kind: 0 };
 }
 
 /// One column's value with the stamp that wrote it.

@@ -1,4 +1,4 @@
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, strategy::Strategy};
 
 use super::{decode::Fields, *};
 use crate::{

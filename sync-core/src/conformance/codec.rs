@@ -153,6 +153,8 @@ fn reshaped<M: Message>(
 fn older(codec: &impl Codec) -> Outcome {
     let hello = Hello { newest_of_yours: None, ..sample::hello(2) };
     reshaped(codec, "Hello", Some("newest_of_yours"), &hello)?;
+    let hello = Hello { probe: None, ..sample::hello(2) };
+    reshaped(codec, "Hello", Some("probe"), &hello)?;
     let pull = PullRequest { log_id: None, ..sample::pull(3) };
     reshaped(codec, "PullRequest", Some("log_id"), &pull)?;
     let push: PushRequest = sample::push(sample::some_bytes(2), None);

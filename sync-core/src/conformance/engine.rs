@@ -59,6 +59,7 @@ fn hello() -> Hello {
         vector: Vector::new(),
         latest_seq: Seq(0),
         newest_of_yours: None,
+        probe: None,
         protocol: PROTOCOL,
         ..sample::hello(9)
     }

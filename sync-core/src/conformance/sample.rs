@@ -67,6 +67,7 @@ pub(super) fn hello(n: u8) -> Hello {
         state_hash: StateHash([0xff; 32]),
         digest: [n; 16],
         newest_of_yours: (n > 1).then(|| stamp(n)),
+        probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
     }
 }
 
@@ -200,6 +201,8 @@ pub(super) const fn variant(error: &PeerError) -> &'static str {
         PeerError::WrongLibrary { .. } => "WrongLibrary",
         PeerError::Protocol { .. } => "Protocol",
         PeerError::SameDevice { .. } => "SameDevice",
+        PeerError::Itself => "Itself",
+        PeerError::TailTaken { .. } => "TailTaken",
         PeerError::Unauthorized(_) => "Unauthorized",
         PeerError::Forbidden(_) => "Forbidden",
         PeerError::SnapshotRequired => "SnapshotRequired",
@@ -220,6 +223,8 @@ pub(super) fn errors() -> Vec<PeerError> {
         PeerError::WrongLibrary { asked: LibraryId::from_bytes(*b"another-library!") },
         PeerError::Protocol { ours: 1, theirs: u32::MAX },
         PeerError::SameDevice { device: device(1) },
+        PeerError::Itself,
+        PeerError::TailTaken { device: device(1), other: device(2) },
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,

@@ -126,9 +126,12 @@ impl EngineBuilder {
         }
         let models = Models::new(adapters(chosen)?);
         let store = Store::open(&db, engine_db, runtime.clone()).await?;
+        let fingerprint = store.fingerprint().await?;
         let opened = store
             .write(move |write| {
-                Box::pin(async move { Ok::<_, SyncError>(Identity::open(write, library, &runtime).await?) })
+                Box::pin(async move {
+                    Ok::<_, SyncError>(Identity::open(write, library, &fingerprint, &runtime).await?)
+                })
             })
             .await?;
         let identity =

@@ -14,7 +14,8 @@ use super::keys::ActiveOf;
 use crate::{
     apply::PendingReason,
     change::ChangeKind,
-    ids::{Name, RecordId, Seq},
+    ids::{DeviceId, Name, RecordId, Seq},
+    ledger::RenewalReason,
     merge::Conflict,
     model::Syncable,
     peer::{RepairReport, Report},
@@ -84,6 +85,16 @@ pub enum Event {
     /// Objects were compared with a peer's, because somebody asked or a round had ended with other objects than the
     /// peer's. Records that were mended come as [`Remote`](Self::Remote) too.
     Repaired(Box<RepairReport>),
+    /// This database goes on under a new device id. What it wrote under the former one stays and travels on. One that is
+    /// taken while the engine starts is told by [`Status::renewals`](crate::Status::renewals).
+    NewDevice {
+        /// The id that was left.
+        former: DeviceId,
+        /// The id from now on.
+        device: DeviceId,
+        /// Why.
+        reason: RenewalReason,
+    },
     /// This reader was too slow and missed this many groups: look at the tables again.
     Missed(u64),
 }
@@ -144,6 +155,9 @@ impl Events {
                 self.ready.push_back(Event::Repaired(Box::new((*report).clone())));
             }
             Report::Held { changes, ahead_ms } => self.ready.push_back(Event::Held { changes, ahead_ms }),
+            Report::NewDevice { former, device, reason } => {
+                self.ready.push_back(Event::NewDevice { former, device, reason });
+            }
         }
     }
 }

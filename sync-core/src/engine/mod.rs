@@ -10,6 +10,7 @@
 //! * `follow` keeping up with a peer
 //! * `events` what happened, as a stream
 //! * `changed` what changed of one entity, for user interfaces
+//! * `library` joining a library and leaving one
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
 //! * `records` history, conflicts, pending
@@ -22,6 +23,7 @@ mod events;
 mod follow;
 mod handle;
 mod keys;
+mod library;
 mod records;
 mod repair;
 mod status;

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     apply::{self, PendingReason},
-    change::{Change, ChangeKind},
+    change::{Cell, Change, ChangeKind},
     ids::{DeviceId, Name, RecordId, Seq},
     ledger::Head,
-    merge::ConflictReason,
+    merge::{ConflictReason, shown},
     model::Syncable,
     peer::{self, Resolution, SyncError},
     stamp::Stamp,
@@ -31,7 +31,7 @@ pub struct HistoryEntry {
     pub device: DeviceId,
     /// Why.
     pub kind: ChangeKind,
-    /// What it wrote: column and value.
+    /// What it wrote: column and value. Of a counter or a set, what the device itself had added by then.
     pub values: Vec<(Name, SyncValue)>,
 }
 
@@ -111,12 +111,13 @@ impl SyncEngine {
             .map(|row| {
                 let change = Change::decode(&sql::column::<Vec<u8>>(row, 1)?)
                     .map_err(|error| SyncError::Ledger(error.to_string()))?;
+                let value = |cell: &Cell| shown(cell.tag, cell.version, &cell.value).into_owned();
                 Ok(HistoryEntry {
                     seq: Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0)),
                     id: change.id,
                     device: change.device,
                     kind: change.kind,
-                    values: change.cells.into_iter().map(|cell| (cell.column, cell.value)).collect(),
+                    values: change.cells.iter().map(|cell| (cell.column.clone(), value(cell))).collect(),
                 })
             })
             .collect()

@@ -4,7 +4,7 @@ use super::handle::SyncEngine;
 use crate::{
     capture,
     ids::{DeviceId, LibraryId, Seq},
-    ledger::{self, Head},
+    ledger::{self, Head, Renewal},
     peer::{RepairReport, SyncError, position_with},
     stamp::Stamp,
     store::sql,
@@ -32,6 +32,8 @@ pub struct Status {
     pub held: u64,
     /// The peers that a round was made with.
     pub peers: Vec<PeerStatus>,
+    /// The device ids that this database had before, oldest first, each with the reason why it was left: the last 64.
+    pub renewals: Vec<Renewal>,
 }
 
 /// How a replica stands with a peer.
@@ -128,6 +130,7 @@ impl SyncEngine {
             conflicts: counts[1],
             held: counts[2],
             peers,
+            renewals: ledger::renewals(&db).await?,
         })
     }
 }

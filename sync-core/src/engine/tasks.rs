@@ -24,10 +24,11 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 const LOOKS_AFTER_HINT: u32 = 5;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 
-/// After a flush that found something the flusher rests four times as long as the flush took, within these bounds: the
-/// write lock is mostly the application's, and what a busy writer does meanwhile is one batch.
+/// After a flush that found something the flusher rests four times as long as the flush took: the write lock is mostly the
+/// application's, and what a busy writer does meanwhile is one batch. Rest and the flush that follows, which will take
+/// about as long as this one, are to fit into the time within which a write is logged.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const LOGGED_WITHIN: Duration = Duration::from_millis(250);
 
 /// How often it looks for held changes whose time has come.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
@@ -75,7 +76,7 @@ impl Flusher {
                 let began = Instant::now();
                 if self.flush(&replica).await {
                     drop(replica);
-                    let pause = (began.elapsed() * 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                    let pause = pause_after(began.elapsed());
                     let stopped = self.stopped.wait_for(|stop| *stop);
                     if tokio::time::timeout(pause, stopped).await.is_ok() {
                         return;
@@ -112,4 +113,9 @@ impl Flusher {
             tracing::warn!(%error, "held changes could not be released now");
         }
     }
+}
+
+/// How long the flusher rests after a flush that took so long.
+fn pause_after(flush: Duration) -> Duration {
+    (flush * 4).min(LOGGED_WITHIN.saturating_sub(flush)).max(SHORTEST_PAUSE)
 }

@@ -47,8 +47,10 @@ impl Entry {
 /// An object on its way into the ledger.
 #[derive(Debug)]
 pub(crate) struct ObjectWrite {
-    /// Its row, if it has one.
-    pub(crate) id: Option<i64>,
+    /// Its row in `sync_objects`, as it is or as it is to be.
+    pub(crate) id: i64,
+    /// True if it has no row yet.
+    pub(crate) is_new: bool,
     pub(crate) model: Name,
     pub(crate) record: RecordId,
     pub(crate) object: StoredObject,
@@ -167,8 +169,10 @@ impl Commit {
     }
 }
 
+/// `OR FAIL`: a statement that fails fails the whole transaction here, so SQLite need not keep what would undo the
+/// statement alone.
 const ENTRY_WIDTH: usize = 12;
-const INSERT_ENTRY: &str = "INSERT INTO sync_log (seq, library, device, model, kind, more, ahead, change_id, previous, \
+const INSERT_ENTRY: &str = "INSERT OR FAIL INTO sync_log (seq, library, device, model, kind, more, ahead, change_id, previous, \
                             record, data, chain)";
 
 fn entry_row(
@@ -202,6 +206,10 @@ pub(crate) fn seq_value(seq: Seq) -> Value {
 }
 
 const OBJECT_WIDTH: usize = 9;
+const INSERT_OBJECT: &str =
+    "INSERT OR FAIL INTO sync_objects (id, library, model, generation, seq, record, clock, cells, payload)";
+const UPDATE_OBJECT: &str = "ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, seq = excluded.seq, \
+     clock = excluded.clock, cells = excluded.cells, payload = excluded.payload";
 
 async fn write_objects(
     write: &Write<'_>,
@@ -209,14 +217,11 @@ async fn write_objects(
     objects: Vec<ObjectWrite>,
     models: &HashMap<Name, i64>,
 ) -> Result<(), LedgerError> {
-    let mut rows = Vec::with_capacity(OBJECT_WIDTH * objects.len());
-    for ObjectWrite { id, model, record, object, before } in objects {
+    let (mut new, mut known) = (Vec::new(), Vec::new());
+    for ObjectWrite { id, is_new, model, record, object, before } in objects {
         head.digest.remove(before);
         head.digest.add(object.digest(&model, &record));
-        let id = id.unwrap_or_else(|| {
-            head.last_object += 1;
-            head.last_object
-        });
+        let rows: &mut Vec<Value> = if is_new { &mut new } else { &mut known };
         rows.extend([
             id.into(),
             head.library.into(),
@@ -229,11 +234,8 @@ async fn write_objects(
             object.encode_payload().into(),
         ]);
     }
-    let tail = "ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, seq = excluded.seq, \
-                clock = excluded.clock, cells = excluded.cells, payload = excluded.payload";
-    let insert =
-        "INSERT INTO sync_objects (id, library, model, generation, seq, record, clock, cells, payload)";
-    Ok(sql::insert_rows(write.db, insert, OBJECT_WIDTH, tail, rows).await?)
+    sql::insert_rows(write.db, INSERT_OBJECT, OBJECT_WIDTH, "", new).await?;
+    Ok(sql::insert_rows(write.db, INSERT_OBJECT, OBJECT_WIDTH, UPDATE_OBJECT, known).await?)
 }
 
 async fn write_conflicts(

@@ -3,6 +3,8 @@
 //! Invariant: whatever is in the log is in the objects, the chain, the digest and the vector, because one
 //! transaction put it into all of them. `capture` and `apply` say what happened; nobody else writes.
 //!
+//! * `metadata` what there is one of
+//! * `identity` who this replica is
 //! * `head` where a library stands: last stamp, end of the log, chain, digest
 //! * `chain` the hash that confirms what two replicas agree on
 //! * `objects` stored objects, by record
@@ -18,6 +20,8 @@ mod commit;
 mod error;
 mod found;
 mod head;
+mod identity;
+mod metadata;
 mod objects;
 mod origins;
 mod pages;
@@ -29,11 +33,13 @@ pub(crate) use error::LedgerError;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
-pub(crate) use head::{Head, Identity};
+pub(crate) use head::Head;
+pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};
+pub use identity::{Renewal, RenewalReason};
 pub(crate) use objects::{Loaded, by_records, logged_value};
-pub(crate) use origins::{any_ahead, head_of, mark_forked, stamp, vector};
+pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector};
 pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
 pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
-pub(crate) use walk::{LogWalk, objects_after};
+pub(crate) use walk::{LogWalk, Placed, objects_after};

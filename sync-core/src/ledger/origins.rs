@@ -66,19 +66,32 @@ pub(crate) async fn any_ahead<C: ConnectionTrait>(db: &C) -> Result<bool, StoreE
     Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
 }
 
-/// Marks the authors as forked that another replica knows to be. True if one was not marked before.
+/// What the log holds of `ids`, and which of them stand beyond a gap.
+pub(crate) async fn logged<C: ConnectionTrait>(
+    db: &C,
+    ids: impl IntoIterator<Item = Stamp>,
+) -> Result<HashMap<Stamp, bool>, LedgerError> {
+    let ids = ids.into_iter().map(|id| id.as_bytes().to_vec().into()).collect();
+    let rows =
+        sql::select_in(db, "SELECT change_id, ahead FROM sync_log WHERE change_id IN", "", ids).await?;
+    rows.iter()
+        .map(|row| Ok((stamp(&sql::column::<Vec<u8>>(row, 0)?)?, sql::column::<i64>(row, 1)? != 0)))
+        .collect()
+}
+
+/// Marks authors as forked. True if one was not marked before.
 pub(crate) async fn mark_forked(
     write: &mut Write<'_>,
     library: i64,
-    theirs: &Vector,
+    forked: impl IntoIterator<Item = DeviceId>,
 ) -> Result<bool, LedgerError> {
     let mut origins = Origins::load(write, library).await?;
     let mut ids = HashMap::new();
-    for device in theirs.forked() {
-        ids.insert(device, write.names.intern(write.db, NameKind::Device, device.as_bytes()).await?);
-    }
     let mut marks = Vector::new();
-    theirs.forked().for_each(|device| marks.mark_forked(device));
+    for device in forked {
+        ids.insert(device, write.names.intern(write.db, NameKind::Device, device.as_bytes()).await?);
+        marks.mark_forked(device);
+    }
     origins.adopt(&marks, &ids);
     origins.save(write.db).await?;
     Ok(origins.forked())
@@ -136,14 +149,18 @@ impl Origins {
         // All of the author up to `head` is here, and what follows `previous` among it is another change: two
         // databases wrote under this id.
         if previous < head {
-            tracing::warn!(%device, %id, "two databases write under one device id");
-            self.vector.mark_forked(device);
-            self.moved.insert(device, device_id);
-            self.forked = true;
+            self.fork(device, device_id);
             return false;
         }
         self.ahead = true;
         true
+    }
+
+    fn fork(&mut self, device: DeviceId, device_id: i64) {
+        tracing::warn!(%device, "two databases wrote under one device id");
+        self.vector.mark_forked(device);
+        self.moved.insert(device, device_id);
+        self.forked = true;
     }
 
     /// Learns that everything `vector` says is here: a complete snapshot says so.
@@ -182,6 +199,12 @@ impl Origins {
         }
         let mut rows = Vec::with_capacity(4 * self.moved.len());
         for (device, id) in self.moved.drain() {
+            if self.ahead && self.vector.is_forked(device) {
+                // Nothing waits for a gap in two chains to close.
+                let statement =
+                    "UPDATE sync_log SET ahead = 0 WHERE device = ? AND ahead = 1 AND library = ?";
+                sql::execute(db, statement, [id.into(), self.library.into()]).await?;
+            }
             let head = self.vector.head(device).map(|head| head.as_bytes().to_vec());
             let forked = i64::from(self.vector.is_forked(device));
             rows.extend([self.library.into(), id.into(), head.into(), forked.into()]);
@@ -199,14 +222,20 @@ impl Origins {
         id: i64,
     ) -> Result<(), LedgerError> {
         while let Some(head) = self.vector.head(device) {
-            let row = sql::one(
+            let rows = sql::all(
                 db,
                 "SELECT change_id FROM sync_log WHERE device = ? AND previous = ? AND ahead = 1 AND library = ?",
                 [id.into(), head.as_bytes().to_vec().into(), self.library.into()],
             )
             .await?;
-            let Some(row) = row else { break };
-            let next = stamp(&sql::column::<Vec<u8>>(&row, 0)?)?;
+            let [row] = rows.as_slice() else {
+                if !rows.is_empty() {
+                    // Two changes follow the same one.
+                    self.fork(device, id);
+                }
+                break;
+            };
+            let next = stamp(&sql::column::<Vec<u8>>(row, 0)?)?;
             sql::execute(
                 db,
                 "UPDATE sync_log SET ahead = 0 WHERE change_id = ?",

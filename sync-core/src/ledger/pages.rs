@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 use serde::{Deserialize, Serialize};
 
-use super::{Head, LedgerError, extend, objects, origins};
+use super::{Head, LedgerError, commit::seq_value, extend, objects, origins};
 use crate::{
     change::Change,
     ids::{LogId, RecordId, Seq, StateHash},
@@ -86,29 +86,27 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         base_seq = head.floor.seq;
     }
     let base_hash = hash_at(db, head, base_seq).await?;
-    let limit = i64::from(request.max_entries.max(1));
-    let found = sql::all(
-        db,
-        "SELECT seq, more, data IS NULL, coalesce(data, digest) FROM sync_log WHERE library = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-        [head.library.into(), super::commit::seq_value(base_seq), super::commit::seq_value(latest_seq), limit.into()],
-    )
-    .await?;
     let mut page = LogPage {
         base_seq,
         base_hash,
-        entries: Vec::with_capacity(found.len()),
+        entries: Vec::new(),
         next_seq: base_seq,
         state_hash: base_hash,
         latest_seq,
         vector,
     };
     let mut bytes = 0;
-    let mut complete = found.len() < request.max_entries.max(1) as usize;
+    let mut left = request.max_entries.max(1);
     let mut group_end = None;
-    for row in &found {
-        let data: Vec<u8> = sql::column(row, 3)?;
-        let (digest, entry) = match sql::column::<i64>(row, 2)? {
-            0 => {
+    let complete = 'page: loop {
+        let slice = left.min(SLICE);
+        let rows = read_slice(db, head, page.next_seq, latest_seq, slice).await?;
+        for row in &rows {
+            let Row { seq, more, had, data } = Row::read(row)?;
+            let (digest, entry) = if had {
+                let digest = StateHash(sql::bytes(&data, "a digest")?);
+                (digest, PageEntry::Had(digest))
+            } else {
                 let digest = Change::digest(head.identity.library, &data);
                 let (author, id) = Change::decode_author(&data)?;
                 if request.have.covers(author, id) {
@@ -117,23 +115,25 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
                     bytes += data.len() as u64;
                     (digest, PageEntry::Change(data))
                 }
+            };
+            if bytes > request.max_bytes && !page.entries.is_empty() {
+                break 'page false;
             }
-            _ => {
-                let digest = StateHash(sql::bytes(&data, "a digest")?);
-                (digest, PageEntry::Had(digest))
+            page.state_hash = extend(page.state_hash, digest);
+            page.next_seq = seq;
+            page.entries.push(entry);
+            if !more {
+                group_end = Some((page.entries.len(), page.next_seq, page.state_hash));
             }
-        };
-        if bytes > request.max_bytes && !page.entries.is_empty() {
-            complete = false;
-            break;
         }
-        page.state_hash = extend(page.state_hash, digest);
-        page.next_seq = Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0));
-        page.entries.push(entry);
-        if sql::column::<i64>(row, 1)? == 0 {
-            group_end = Some((page.entries.len(), page.next_seq, page.state_hash));
+        left -= slice;
+        if (rows.len() as u64) < u64::from(slice) {
+            break true;
         }
-    }
+        if left == 0 {
+            break false;
+        }
+    };
     if let Some((len, seq, hash)) = group_end.filter(|_| !complete) {
         // The reader would have to keep the beginning of a group until its end comes.
         page.entries.truncate(len);
@@ -144,6 +144,41 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         page.next_seq = latest_seq;
     }
     Ok(Some(page))
+}
+
+/// How many entries are read at once: what is read beyond the page's room is read for nothing.
+const SLICE: u32 = 1_000;
+
+/// At most `most` entries after `from`. A row of two columns costs half of what one of four does.
+async fn read_slice<C: ConnectionTrait>(
+    db: &C,
+    head: &Head,
+    from: Seq,
+    until: Seq,
+    most: u32,
+) -> Result<Vec<QueryResult>, LedgerError> {
+    let statement = "SELECT seq * 4 + (more <> 0) * 2 + (data IS NULL), coalesce(data, digest) FROM sync_log \
+                     WHERE library = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?";
+    let values = [head.library.into(), seq_value(from), seq_value(until), i64::from(most).into()];
+    Ok(sql::all(db, statement, values).await?)
+}
+
+/// An entry as [`read_slice`] gives it.
+struct Row {
+    seq: Seq,
+    /// True if the group goes on.
+    more: bool,
+    /// True if `data` is the digest of a change that is not kept.
+    had: bool,
+    data: Vec<u8>,
+}
+
+impl Row {
+    fn read(row: &QueryResult) -> Result<Self, LedgerError> {
+        let packed: i64 = sql::column(row, 0)?;
+        let seq = Seq(u64::try_from(packed >> 2).unwrap_or(0));
+        Ok(Self { seq, more: packed & 2 != 0, had: packed & 1 != 0, data: sql::column(row, 1)? })
+    }
 }
 
 /// The head of the chain at a position that the log still holds.
@@ -159,7 +194,7 @@ pub(crate) async fn hash_at<C: ConnectionTrait>(
         db,
         "SELECT seq, chain FROM sync_log WHERE library = ? AND seq <= ? AND seq > ? AND chain IS NOT NULL \
          ORDER BY seq DESC LIMIT 1",
-        [head.library.into(), super::commit::seq_value(seq), super::commit::seq_value(head.floor.seq)],
+        [head.library.into(), seq_value(seq), seq_value(head.floor.seq)],
     )
     .await?;
     let (mut known, mut hash) = match row {
@@ -189,7 +224,7 @@ pub(crate) async fn hash_at<C: ConnectionTrait>(
 }
 
 /// The digest of a row of (seq, data, digest).
-pub(crate) fn digest_of(head: &Head, row: &sea_orm::QueryResult) -> Result<StateHash, LedgerError> {
+pub(crate) fn digest_of(head: &Head, row: &QueryResult) -> Result<StateHash, LedgerError> {
     match sql::column::<Option<Vec<u8>>>(row, 1)? {
         Some(data) => Ok(Change::digest(head.identity.library, &data)),
         None => Ok(StateHash(sql::bytes(&sql::column::<Vec<u8>>(row, 2)?, "a digest")?)),

@@ -139,9 +139,17 @@ pub(crate) enum LogTrust {
     None,
 }
 
-/// How far the log can be trusted.
-pub(crate) async fn log_trust<C: ConnectionTrait>(db: &C, head: &Head) -> Result<LogTrust, LedgerError> {
-    if walk(db, head, &mut 0).await?.is_some() {
+/// How far the log can be trusted, whose chain was walked and found `broken` or not; it is walked here if it was not yet.
+pub(crate) async fn log_trust<C: ConnectionTrait>(
+    db: &C,
+    head: &Head,
+    broken: Option<bool>,
+) -> Result<LogTrust, LedgerError> {
+    let broken = match broken {
+        Some(broken) => broken,
+        None => walk(db, head, &mut 0).await?.is_some(),
+    };
+    if broken {
         return Ok(LogTrust::None);
     }
     let gap = sql::one(

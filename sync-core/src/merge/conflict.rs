@@ -5,9 +5,10 @@
 //! was known already when a change comes is no conflict, so a duplicate reports nothing.
 
 use super::{
-    cell::{ObjectCell, Settled},
+    cell::{ObjectCell, Settled, can_lose},
     join::begun,
     object::{Object, is_alive},
+    rule::shown,
 };
 use crate::{
     change::{Cell, Change},
@@ -131,13 +132,14 @@ pub(super) fn judge(
     change: &Change,
     local: &ObjectCell,
     incoming: &ObjectCell,
-    settled: Settled,
+    settled: &Settled,
 ) -> Option<FieldConflict> {
     let (winner, loser) = match settled {
         Settled::Incoming => (incoming, local),
         Settled::Local | Settled::Same => (local, incoming),
+        Settled::Both(_) => return None,
     };
-    if winner.hash == loser.hash {
+    if winner.hash == loser.hash || !can_lose(local, incoming) {
         return None;
     }
     let reason = reason(object, change, local, incoming, settled)?;
@@ -149,7 +151,7 @@ fn reason(
     change: &Change,
     local: &ObjectCell,
     incoming: &ObjectCell,
-    settled: Settled,
+    settled: &Settled,
 ) -> Option<ConflictReason> {
     let (v, w) = (incoming.version, local.version);
     if v == w && !v.is_nil() {
@@ -164,7 +166,7 @@ fn reason(
     if v == w {
         return (!foreseen).then_some(ConflictReason::Baseline);
     }
-    let (winner, loser) = if settled == Settled::Incoming { (v, w) } else { (w, v) };
+    let (winner, loser) = if *settled == Settled::Incoming { (v, w) } else { (w, v) };
     if loser.is_nil() && !winner.is_nil() {
         return None;
     }
@@ -236,12 +238,12 @@ fn knows_all(object: &Object, change: &Change) -> bool {
 
 impl From<&ObjectCell> for Side {
     fn from(cell: &ObjectCell) -> Self {
-        Self { version: cell.version, value: Some(cell.value.clone()) }
+        Self { version: cell.version, value: Some(cell.shown().into_owned()) }
     }
 }
 
 impl From<&Cell> for Side {
     fn from(cell: &Cell) -> Self {
-        Self { version: cell.version, value: Some(cell.value.clone()) }
+        Self { version: cell.version, value: Some(shown(cell.tag, cell.version, &cell.value).into_owned()) }
     }
 }

@@ -2,23 +2,29 @@
 //!
 //! Beside the replicas stands who could have known what; against that the reports are checked.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
 
 use proptest::{
-    prelude::*,
+    prelude::{Strategy as Cases, *},
     test_runner::{Config, TestRunner},
 };
 
 use super::{
     Changed, ConflictReason, FieldConflict,
-    laws::{assert_well_formed, joined},
+    laws::{assert_well_formed, cases, joined},
     sample::{COLUMNS, Replica, device, record},
 };
-use crate::change::{Change, ChangeKind};
+use crate::{
+    change::{Change, ChangeKind, Strategy, Tag},
+    value::SyncValue,
+};
 
 #[test]
 fn devices_that_live_and_meet_end_alike_and_report_only_real_conflicts() {
-    let config = Config { source_file: Some(file!()), ..Config::default() };
+    let config = Config { source_file: Some(file!()), ..cases() };
     let enough = config.cases >= 200;
     let happened = RefCell::new(HashMap::<_, u32>::new());
     let lived = TestRunner::new(config).run(&any_steps(), |steps| {
@@ -48,6 +54,17 @@ enum Step {
         columns: u8,
         value: u8,
     },
+    /// Adds to a counter, and raises a maximum to the same number and lowers a minimum.
+    Count {
+        by: usize,
+        number: i64,
+    },
+    /// Puts an element into a set, or takes it out.
+    Tag {
+        by: usize,
+        element: u8,
+        put: bool,
+    },
     Delete {
         by: usize,
     },
@@ -63,9 +80,11 @@ enum Step {
     },
 }
 
-fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+fn any_steps() -> impl Cases<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0..3usize, 1..8u8, 0..3u8).prop_map(|(by, columns, value)| Step::Write { by, columns, value }),
+        3 => (0..3usize, -9..10i64).prop_map(|(by, number)| Step::Count { by, number }),
+        4 => (0..3usize, 0..3u8, any::<bool>()).prop_map(|(by, element, put)| Step::Tag { by, element, put }),
         1 => (0..3usize).prop_map(|by| Step::Delete { by }),
         4 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(by, change)| Step::Hear { by, change }),
         1 => (0..3usize, 0..3usize).prop_map(|(by, from)| Step::Copy { by, from }),
@@ -81,7 +100,14 @@ struct World {
     heard: Vec<Vec<usize>>,
     known: Vec<Vec<usize>>,
     reported: HashMap<ConflictReason, u32>,
+    /// By generation, the numbers that were counted.
+    counted: HashMap<u64, Vec<i64>>,
+    /// By change: who said it, the element that was put into the set or taken out, and which of both.
+    tagged: HashMap<usize, (usize, u8, bool)>,
 }
+
+const RULED: [(&str, Strategy); 3] =
+    [("count", Strategy::Counter), ("largest", Strategy::Max), ("smallest", Strategy::Min)];
 
 impl World {
     fn new() -> Self {
@@ -92,11 +118,13 @@ impl World {
             heard: vec![Vec::new(); 3],
             known: Vec::new(),
             reported: HashMap::new(),
+            counted: HashMap::new(),
+            tagged: HashMap::new(),
         }
     }
 
     fn take(&mut self, step: Step) {
-        let ms = self.changes.len() as u64 + 1;
+        let ms = 4 * self.changes.len() as u64 + 4;
         match step {
             Step::Write { by, columns, value } => {
                 let value = format!("value {value}");
@@ -104,6 +132,35 @@ impl World {
                 let columns: Vec<_> = columns.map(|(_, column)| (*column, value.as_str())).collect();
                 let change = self.replicas[by].write(ms, &columns);
                 self.log(by, change);
+            }
+            Step::Count { by, number } if self.replicas[by].object.is_alive() => {
+                let generation = self.replicas[by].object.generation;
+                self.counted.entry(generation).or_default().push(number);
+                for (at, (column, strategy)) in RULED.into_iter().enumerate() {
+                    let replica = &mut self.replicas[by];
+                    let now = match replica.shown(column) {
+                        Some(SyncValue::I64(before)) if strategy == Strategy::Counter => before + number,
+                        _ => number,
+                    };
+                    let now = SyncValue::I64(now);
+                    let tag = Tag::new(strategy, 0);
+                    if let Some(change) = replica.write_ruled(ms + at as u64, column, tag, &now) {
+                        self.log(by, change);
+                    }
+                }
+            }
+            Step::Tag { by, element, put } if self.replicas[by].object.is_alive() => {
+                let mut elements = self.elements(by);
+                elements.retain(|one| one.as_u64() != Some(element.into()));
+                if put {
+                    elements.push(element.into());
+                }
+                let now = SyncValue::Json(elements.into());
+                let tag = Tag::new(Strategy::Set, 0);
+                if let Some(change) = self.replicas[by].write_ruled(ms, "set", tag, &now) {
+                    self.tagged.insert(self.changes.len(), (by, element, put));
+                    self.log(by, change);
+                }
             }
             Step::Delete { by } if self.replicas[by].object.is_alive() => {
                 let change = self.replicas[by].delete(ms);
@@ -119,8 +176,38 @@ impl World {
                 let heard = self.heard[from].clone();
                 self.learn(by, &heard);
             }
-            Step::Delete { .. } | Step::Hear { .. } => {}
+            Step::Count { .. } | Step::Tag { .. } | Step::Delete { .. } | Step::Hear { .. } => {}
         }
+    }
+
+    /// What a device's set shows.
+    fn elements(&self, by: usize) -> Vec<serde_json::Value> {
+        match self.replicas[by].shown("set") {
+            Some(SyncValue::Json(serde_json::Value::Array(elements))) => elements,
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the set must hold in this generation: what was put in by somebody, and taken out by nobody who knew of that.
+    /// Who knows what a device said last knows all that it said before.
+    fn standing(&self, generation: u64) -> BTreeSet<u8> {
+        let said = |put: bool| {
+            let of_now =
+                self.tagged.iter().filter(move |(at, _)| self.changes[**at].generation == generation);
+            of_now.filter(move |(_, (.., is_put))| *is_put == put)
+        };
+        let knew = |at: usize, earlier: usize| {
+            let author = self.tagged[&earlier].0;
+            let of_author = |known: &usize| self.tagged.get(known).is_some_and(|(by, ..)| *by == author);
+            self.known[at].iter().filter(|known| of_author(known)).any(|known| *known >= earlier)
+        };
+        let stands = |at: usize, element: u8| {
+            !said(false).any(|(taken, (_, other, _))| *other == element && knew(*taken, at))
+        };
+        said(true)
+            .filter(|(at, (_, element, _))| stands(**at, *element))
+            .map(|(_, (_, element, _))| *element)
+            .collect()
     }
 
     fn log(&mut self, by: usize, change: Change) {
@@ -177,7 +264,7 @@ impl World {
         }
         for cell in &incoming.cells {
             let Some(stands) = after.cell(&cell.column) else { continue };
-            let lost = stands.version != cell.version && stands.value != cell.value;
+            let lost = cell.tag.is_lww() && stands.version != cell.version && stands.value != cell.value;
             if lost && incoming.generation == after.generation {
                 let reported = reports.iter().any(|report| report.loser.version == cell.version);
                 assert!(reported, "{:?} was lost to {stands:?} without a word", cell);
@@ -203,6 +290,17 @@ impl World {
         assert_eq!(first, &joined(&self.changes));
         assert_eq!(first, &self.replicas[1].object);
         assert_eq!(first, &self.replicas[2].object);
+        if first.is_alive() {
+            let numbers = self.elements(0).into_iter().filter_map(|one| one.as_u64());
+            let shown: BTreeSet<u8> = numbers.filter_map(|number| u8::try_from(number).ok()).collect();
+            assert_eq!(shown, self.standing(first.generation));
+        }
+        if let Some(counted) = self.counted.get(&first.generation) {
+            let shown = RULED.map(|(column, _)| self.replicas[0].shown(column));
+            let should =
+                [Some(counted.iter().sum()), counted.iter().max().copied(), counted.iter().min().copied()];
+            assert_eq!(shown, should.map(|number| number.map(SyncValue::I64)), "{counted:?}");
+        }
         self.reported
     }
 }

@@ -74,11 +74,11 @@ fn begin_generation(object: &mut Object, change: &Change) {
             let incoming = ObjectCell::from(cell);
             match object.position(&incoming.column, object.cells.len()) {
                 Err(at) => object.cells.insert(at, incoming),
-                Ok(at) => {
-                    if settle(&object.cells[at], &incoming) == Settled::Incoming {
-                        object.cells[at] = incoming;
-                    }
-                }
+                Ok(at) => match settle(&object.cells[at], &incoming) {
+                    Settled::Same | Settled::Local => {}
+                    Settled::Incoming => object.cells[at] = incoming,
+                    Settled::Both(both) => object.cells[at] = *both,
+                },
             }
         }
     }
@@ -105,18 +105,21 @@ fn join_cells(object: &mut Object, change: &Change, conflicts: &mut Vec<FieldCon
             };
             hint = at + 1;
             let local = &object.cells[at];
-            let superseded = cell.tag == local.tag && cell.version < local.version;
+            let superseded = cell.tag == local.tag && cell.tag.is_lww() && cell.version < local.version;
             if superseded && object.clock.covers(cell.version) {
                 // Old news, which can neither win nor conflict: its hash is not worth computing.
                 continue;
             }
             let incoming = ObjectCell::from(cell);
             let settled = settle(local, &incoming);
-            conflicts.extend(conflict::judge(object, change, local, &incoming, settled));
-            if settled == Settled::Incoming {
-                object.cells[at] = incoming;
-                columns.push(cell.column.clone());
-            }
+            conflicts.extend(conflict::judge(object, change, local, &incoming, &settled));
+            let joined = match settled {
+                Settled::Same | Settled::Local => continue,
+                Settled::Incoming => incoming,
+                Settled::Both(both) => *both,
+            };
+            object.cells[at] = joined;
+            columns.push(cell.column.clone());
         }
     }
     match (columns.is_empty(), earlier) {

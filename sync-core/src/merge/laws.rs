@@ -3,12 +3,14 @@
 use proptest::prelude::*;
 
 use super::{
-    Changed, ConflictReason, Held, Object, StoredObject, join, merge_objects,
+    Changed, ConflictReason, Held, Object, ObjectCell, StoredObject, join, merge_cells, merge_objects,
+    parts::Parts,
     sample::{COLUMNS, Numbers, cell, change, record, stamp, text},
 };
 use crate::{
     change::{Cell, Change, ChangeKind, Tag},
     stamp::Stamp,
+    value::SyncValue,
     vector::Clock,
 };
 
@@ -51,17 +53,37 @@ fn any_stamp() -> impl Strategy<Value = Stamp> {
     prop_oneof![1 => Just(Stamp::NIL), 6 => (1..6u64, 1..4u8).prop_map(|(ms, author)| stamp(ms, author))]
 }
 
+/// What devices may have said of one column together. A part may be newer than the cell that holds it, and the cell then
+/// no cell of parts.
+fn any_parts() -> impl Strategy<Value = SyncValue> {
+    prop::collection::vec((any_stamp(), -3..4i64), 1..4).prop_map(|said| {
+        let mut parts = Parts::default();
+        said.into_iter().for_each(|(stamp, part)| parts.take(stamp, part.into()));
+        parts.to_value()
+    })
+}
+
 fn any_cell() -> impl Strategy<Value = Cell> {
-    let tag = prop_oneof![
-        6 => Just(Tag::LWW),
-        1 => Just(Tag { rule: 1, kind: 0 }),
-        1 => Just(Tag { rule: 0, kind: 9 }),
+    let tag = |kind, rule| Just(Tag { rule, kind });
+    let plain = prop_oneof![6 => tag(0, 0), 1 => tag(0, 1), 1 => tag(9, 0)];
+    let ordered = prop_oneof![2 => tag(1, 0), 2 => tag(2, 0), 1 => tag(1, 1)];
+    let composed = prop_oneof![3 => tag(3, 0), 1 => tag(3, 1), 2 => tag(5, 0), 2 => tag(9, 0)];
+    let number = prop_oneof![
+        1 => Just(SyncValue::Null),
+        1 => Just(SyncValue::F64(f64::NAN)),
+        6 => (-2..3i64).prop_map(SyncValue::I64),
     ];
-    (0..COLUMNS.len(), tag, any_stamp(), "[xyz]").prop_map(|(column, tag, version, value)| Cell {
+    let letter = || "[xyz]".prop_map(|letter| text(&letter));
+    let said = prop_oneof![
+        3 => (plain, letter().boxed()),
+        2 => (ordered, number.boxed()),
+        3 => (composed, prop_oneof![8 => any_parts(), 1 => letter()].boxed()),
+    ];
+    (0..COLUMNS.len(), said, any_stamp()).prop_map(|(column, (tag, value), version)| Cell {
         column: COLUMNS[column].into(),
         tag,
         version,
-        value: text(&value),
+        value,
     })
 }
 
@@ -90,12 +112,13 @@ fn any_object() -> impl Strategy<Value = Object> {
 }
 
 fn any_stored() -> impl Strategy<Value = StoredObject> {
-    (any_object(), any::<bool>(), prop::collection::vec(0..3u8, COLUMNS.len())).prop_map(
+    (any_object(), any::<bool>(), prop::collection::vec(0..4u8, COLUMNS.len())).prop_map(
         |(object, shown, held)| {
             let mut held = held.into_iter();
             StoredObject::new(&object, shown, |_| match held.next() {
                 Some(0) => Held::Absent,
                 Some(1) => Held::Other(text("altered").hash64()),
+                Some(2) => Held::Withheld(text("as it was")),
                 _ => Held::Same,
             })
         },
@@ -109,7 +132,18 @@ pub(super) fn assert_well_formed(object: &Object) {
     assert!(object.cells.iter().all(|cell| cell.hash == cell.value.hash64()), "{object:?}");
 }
 
+/// A thousand cases, or what `PROPTEST_CASES` says.
+pub(super) fn cases() -> ProptestConfig {
+    let mut config = ProptestConfig { source_file: Some(file!()), ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 1_000;
+    }
+    config
+}
+
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn objects_merge_commutatively_associatively_idempotently(
         a in any_object(), b in any_object(), c in any_object(),
@@ -122,6 +156,20 @@ proptest! {
         prop_assert_eq!(merge_objects(&ab, &a), ab);
         prop_assert_eq!(merge_objects(&a, &Object::default()), a.clone());
         prop_assert_eq!(merge_objects(&Object::default(), &a), a);
+    }
+
+    #[test]
+    fn cells_of_one_column_merge_commutatively_associatively_idempotently(
+        a in any_cell(), b in any_cell(), c in any_cell(),
+    ) {
+        let [a, b, c] = [a, b, c].map(|cell| ObjectCell::from(&Cell { column: "alpha".into(), ..cell }));
+        let merge = |a: &ObjectCell, b: &ObjectCell| merge_cells(a, b.clone());
+        let ab = merge(&a, &b);
+        prop_assert_eq!(&ab, &merge(&b, &a));
+        prop_assert_eq!(merge(&ab, &c), merge(&a, &merge(&b, &c)));
+        prop_assert_eq!(merge(&a, &a), a.clone());
+        prop_assert_eq!(merge(&ab, &a), ab.clone());
+        prop_assert_eq!(ab.tag, a.tag.max(b.tag));
     }
 
     #[test]

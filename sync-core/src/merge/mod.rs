@@ -4,7 +4,9 @@
 //! reads no clock, no row and no model: each cell carries the rule by which it merges. So replicas that joined
 //! the same set of changes have equal objects, in whatever order and however often the changes came.
 //!
-//! * `cell` which of two values of one column stays
+//! * `rule` what a cell shows, and what a device says when it writes
+//! * `parts` a value that several devices make together; `set` one of these
+//! * `cell` what two cells of one column make
 //! * `object` what is known of a record, complete with values
 //! * `join` an object learns a change
 //! * `conflict` what was lost in a join, and to what
@@ -24,12 +26,15 @@ mod join;
 mod laws;
 mod object;
 mod pack;
+mod parts;
 mod ranges;
+mod rule;
 #[cfg(test)]
 mod sample;
+mod set;
 mod stored;
 
-pub use cell::ObjectCell;
+pub use cell::{ObjectCell, merge_cells};
 pub use conflict::{Conflict, ConflictReason, FieldConflict, Side};
 pub use digest::{Digest, contribution};
 pub use join::{Changed, Joined, join};
@@ -37,4 +42,5 @@ pub use object::{Object, merge_objects};
 pub use pack::{ColumnIds, Corrupt, NotInterned};
 pub use ranges::RecordRange;
 pub(crate) use ranges::{Census, Counted, place_of};
+pub use rule::{Write, keeps_value, shown};
 pub use stored::{Held, MissingValue, StoredCell, StoredObject};

@@ -7,7 +7,8 @@
 //! cells    flags, generation, [versions], [born], number of cells, then per cell:
 //!          column, [rule, kind, marks], [version], hash, [shadow]
 //! clock    the stamps that the cells' versions do not imply, 16 bytes each
-//! payload  per kept value: the cell's index, length, canonical bytes; absent if nothing is kept
+//! payload  per kept value: the cell's index, length, canonical bytes; then, per row that holds another value than
+//!          its cell shows, the number of cells plus the index, and that value; absent if nothing is kept
 //! ```
 //!
 //! Numbers are LEB128, hashes 8 bytes big endian; a column is the difference of its number to the one before it,
@@ -133,8 +134,10 @@ impl StoredObject {
     /// The kept values, if there are any.
     pub fn encode_payload(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        for (at, cell) in self.cells.iter().enumerate() {
-            if let Some(value) = &cell.payload {
+        let payloads = self.cells.iter().map(|cell| cell.payload.as_ref());
+        let rows = self.cells.iter().map(|cell| cell.row.as_deref());
+        for (at, value) in payloads.chain(rows).enumerate() {
+            if let Some(value) = value {
                 let bytes = value.encode();
                 write_number(&mut out, at as u64);
                 write_number(&mut out, bytes.len() as u64);
@@ -201,7 +204,7 @@ fn decode_cells(input: &mut Reader<'_>, columns: &impl ColumnIds) -> Result<Stor
             if indexed { input.version(&table)? } else { table.first().copied().unwrap_or(Stamp::NIL) };
         let hash = input.hash()?;
         let shadow = if marks & MARK_SHADOW == 0 { None } else { Some(input.hash()?) };
-        cells.push(StoredCell { column, tag, version, hash, shadow, payload: None });
+        cells.push(StoredCell { column, tag, version, hash, shadow, payload: None, row: None });
     }
     input.end()?;
     let shown = flags & SHOWN != 0;
@@ -223,10 +226,16 @@ fn decode_payload(input: &mut Reader<'_>, cells: &mut [StoredCell]) -> Result<()
     while !input.0.is_empty() {
         let at = usize::try_from(input.number()?).unwrap_or(usize::MAX);
         ensure(at >= next, "kept values out of order")?;
-        let cell = cells.get_mut(at).ok_or(Corrupt { what: "kept value without a cell" })?;
         let length = input.count(1)?;
         let value = SyncValue::decode(input.take(length)?).map_err(|_| Corrupt { what: "kept value" })?;
-        cell.payload = Some(value);
+        let of_row = at >= cells.len();
+        let place = if of_row { at - cells.len() } else { at };
+        let cell = cells.get_mut(place).ok_or(Corrupt { what: "kept value without a cell" })?;
+        if of_row {
+            cell.row = Some(Box::new(value));
+        } else {
+            cell.payload = Some(value);
+        }
         next = at + 1;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Stamps, changes and replicas of one record, as tests want them.
 
-use super::{Joined, Object, join, pack::ColumnIds};
+use super::{Joined, Object, ObjectCell, Write, join, pack::ColumnIds};
 use crate::{
     change::{Cell, Change, ChangeKind, Tag},
     ids::{DeviceId, Name, RecordId},
@@ -73,6 +73,23 @@ impl Replica {
         written.cells = columns.iter().map(|(column, value)| cell(column, id, text(value))).collect();
         written.cells.sort_by(|a, b| a.column.cmp(&b.column));
         self.log(written)
+    }
+
+    /// Writes `now` into a column with a rule; `None` if that says nothing.
+    pub(super) fn write_ruled(&mut self, ms: u64, column: &str, tag: Tag, now: &SyncValue) -> Option<Change> {
+        let id = stamp(ms, self.author);
+        let known = self.object.cell(column);
+        let before = known.map(ObjectCell::shown);
+        let value = Write { tag, version: id, known, before: before.as_deref(), now }.said()?;
+        let mut written = change(id, self.author, ChangeKind::Edit, self.object.generation);
+        written.born = self.object.born;
+        written.cells = vec![Cell { tag, ..cell(column, id, value) }];
+        Some(self.log(written))
+    }
+
+    /// What a column shows.
+    pub(super) fn shown(&self, column: &str) -> Option<SyncValue> {
+        self.object.cell(column).map(|cell| cell.shown().into_owned())
     }
 
     /// Deletes the record, which is there.

@@ -4,10 +4,13 @@
 //! author's value in `payload`; what an alteration looks like is its `shadow`, with which capture compares.
 //! [`pack`](super::pack) has the bytes.
 
+use std::borrow::Cow;
+
 use super::{
     cell::ObjectCell,
     digest::{Digest, contribution},
     object::{Object, is_alive},
+    rule::{keeps_value, shown},
 };
 use crate::{
     change::Tag,
@@ -30,14 +33,30 @@ pub struct StoredCell {
     pub hash: ValueHash,
     /// The hash of what the row held when last looked at, where that is not `hash`.
     pub shadow: Option<ValueHash>,
-    /// The author's value, where the row does not hold it.
+    /// The author's value, where the row does not hold it, or the cell's rule needs it after the row is written.
     pub payload: Option<SyncValue>,
+    /// What the row held when last looked at, where that is not what the cell shows and its rule goes by the
+    /// difference.
+    pub row: Option<Box<SyncValue>>,
 }
 
 impl StoredCell {
     /// The hash that the row's value has if nobody wrote it since it was last looked at.
     pub fn row_hash(&self) -> ValueHash {
         self.shadow.unwrap_or(self.hash)
+    }
+
+    /// The value that the cell's rule goes by, if it keeps one: that which the row held when last looked at.
+    pub fn seen(&self) -> Option<Cow<'_, SyncValue>> {
+        let kept = self.payload.as_ref().filter(|_| keeps_value(self.tag))?;
+        Some(self.row.as_deref().map_or_else(|| shown(self.tag, self.version, kept), Cow::Borrowed))
+    }
+
+    /// The cell with its value, if that is kept here.
+    pub fn whole(&self) -> Option<ObjectCell> {
+        let Self { column, tag, version, hash, payload, .. } = self;
+        let value = payload.clone()?;
+        Some(ObjectCell { column: column.clone(), tag: *tag, version: *version, hash: *hash, value })
     }
 
     /// True, of a cell whose object is shown, if the row had no such column when it was last looked at.
@@ -62,12 +81,14 @@ pub struct StoredObject {
 }
 
 /// What a row holds of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
     /// The author's value.
     Same,
     /// Another value, with this hash: the database rounded it, a trigger rewrote it.
     Other(ValueHash),
+    /// Another value than the one that the cell shows: the table cannot take that.
+    Withheld(SyncValue),
     /// Nothing: there is no row, or it has no such column.
     Absent,
 }
@@ -85,19 +106,27 @@ impl StoredObject {
     /// (`shown` false) every value is kept.
     pub fn new(object: &Object, shown: bool, mut held: impl FnMut(&ObjectCell) -> Held) -> Self {
         let store = |cell: &ObjectCell| {
-            let (shadow, kept) = match if shown { held(cell) } else { Held::Absent } {
-                Held::Same => (None, false),
-                Held::Other(hash) if hash == cell.hash => (None, false),
-                Held::Other(hash) => (Some(hash), true),
-                Held::Absent => (None, true),
+            let keeps = keeps_value(cell.tag);
+            let held = if shown { held(cell) } else { Held::Absent };
+            let hash = match &held {
+                Held::Same => Some(cell.hash),
+                Held::Other(hash) => Some(*hash),
+                Held::Withheld(value) => Some(value.hash64()),
+                Held::Absent => None,
+            };
+            let same = hash == Some(cell.hash) && !keeps;
+            let row = match held {
+                Held::Withheld(value) if keeps => Some(Box::new(value)),
+                _ => None,
             };
             StoredCell {
                 column: cell.column.clone(),
                 tag: cell.tag,
                 version: cell.version,
                 hash: cell.hash,
-                payload: kept.then(|| cell.value.clone()),
-                shadow,
+                payload: (!same).then(|| cell.value.clone()),
+                shadow: hash.filter(|_| !same),
+                row,
             }
         };
         Self {

@@ -113,6 +113,16 @@ pub enum ModelError {
         /// The name.
         wire: String,
     },
+    /// A column cannot have the strategy or the group that it is given.
+    #[error("the column `{column}` of `{model}` cannot merge as it says: {reason}")]
+    Rule {
+        /// The model.
+        model: String,
+        /// The column.
+        column: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The value for a skipped column cannot stand in it.
     #[error("the default of the skipped column `{column}` of `{model}` cannot stand in it: {source}")]
     Fill {

@@ -6,7 +6,7 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IdenStatic, Iterable, TryIntoModel, Value};
 
-use crate::model::TriggerPolicy;
+use crate::{change::Strategy, model::TriggerPolicy};
 
 /// The `Model` of an `ActiveModel`.
 pub type ModelOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
@@ -80,13 +80,31 @@ pub struct Rules {
     pub(crate) merge: bool,
     pub(crate) should_sync: bool,
     pub(crate) triggers: TriggerPolicy,
+    pub(crate) policy: MergePolicy,
+}
+
+/// What of a record merges as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MergePolicy {
+    /// Each column by itself.
+    #[default]
+    Column,
+    /// The whole row: touching one column writes all of them under one stamp, and of two rows written apart one stands.
+    Record,
 }
 
 impl Rules {
     /// The rules of a model that says nothing: its `merge` and `should_sync` are asked, for they may be
     /// written.
     pub const fn new() -> Self {
-        Self { columns: Vec::new(), merge: true, should_sync: true, triggers: TriggerPolicy::Absorb }
+        Self {
+            columns: Vec::new(),
+            merge: true,
+            should_sync: true,
+            triggers: TriggerPolicy::Absorb,
+            policy: MergePolicy::Column,
+        }
     }
 
     /// Says that `merge` is the default one, so that no row need be built to ask it.
@@ -110,6 +128,13 @@ impl Rules {
         self
     }
 
+    /// What of a record merges as one.
+    #[must_use]
+    pub const fn policy(mut self, policy: MergePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// The rule of one column; the last one said of a column counts.
     #[must_use]
     pub fn column(mut self, column: impl IdenStatic, rule: ColumnRule) -> Self {
@@ -129,18 +154,43 @@ impl Default for Rules {
 pub struct ColumnRule {
     pub(crate) wire: Option<&'static str>,
     pub(crate) fill: Option<Value>,
+    pub(crate) strategy: Strategy,
+    pub(crate) number: u8,
+    pub(crate) group: Option<&'static str>,
 }
 
 impl ColumnRule {
     /// The rule of a column of which nothing is said.
     pub const fn new() -> Self {
-        Self { wire: None, fill: None }
+        Self { wire: None, fill: None, strategy: Strategy::Lww, number: 0, group: None }
     }
 
     /// The column's name on the wire, where it is not the database's: a renamed column keeps its old one.
     #[must_use]
     pub const fn wire(mut self, name: &'static str) -> Self {
         self.wire = Some(name);
+        self
+    }
+
+    /// How the values that several devices gave the column become one.
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// How often the column's strategy was changed since replicas know it. Values written under a higher number stand above
+    /// all that were written under a lower one.
+    #[must_use]
+    pub const fn number(mut self, number: u8) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// The columns that this one is decided together with: touching one writes all of them under one stamp.
+    #[must_use]
+    pub const fn group(mut self, name: &'static str) -> Self {
+        self.group = Some(name);
         self
     }
 

@@ -20,7 +20,7 @@ use crate::{
     change::Tag,
     ids::{MAX_NAME, Name},
     model::{
-        Adapter, ColumnSpec, MergeError, ModelError, ModelSpec, Role,
+        Adapter, ColumnSpec, MergeError, ModelError, ModelSpec, Role, rules,
         syncable::{ColumnOf, ModelOf, Rules, Syncable},
     },
     value::{ColumnKind, SyncValue, ValueError, from_database, to_database, to_field},
@@ -53,6 +53,7 @@ impl<A: Syncable> TypedAdapter<A> {
         let columns: Vec<ColumnOf<A>> = ColumnOf::<A>::iter().collect();
         let keys = keys::<A>(&columns)?;
         let specs = column_specs::<A>(&columns, &keys, &rules)?;
+        let specs = rules::ruled(A::SYNC_ID, specs, rules.policy)?;
         check_keys::<A>(&specs, &keys)?;
         Ok(Self {
             spec: ModelSpec {
@@ -213,8 +214,8 @@ fn column_specs<A: Syncable>(
             kind,
             nullable: holds_null::<A>(*column, kind),
             role,
-            tag: Tag::LWW,
-            group: None,
+            tag: Tag::new(rule.strategy, rule.number),
+            group: rule.group.map(Name::new_static),
             fill,
         });
     }

@@ -22,11 +22,22 @@ pub enum PeerError {
         /// The other side's version.
         theirs: u32,
     },
-    /// Both sides have the same device id: one is a copy of the other.
+    /// Both sides have the same device id: one is a copy of the other. An engine that calls takes a new id and goes on.
     #[error("the peer has this replica's own device id {device}: one database is a copy of the other")]
     SameDevice {
         /// The shared id.
         device: DeviceId,
+    },
+    /// The peer works on the very database of the caller: configure another peer.
+    #[error("the peer is this replica itself: give the engine the address of another one")]
+    Itself,
+    /// The stamps of the two devices could not be told apart: one of them must found its database anew.
+    #[error("device {device} has the last seven bytes of device {other}: their stamps cannot be told apart")]
+    TailTaken {
+        /// The device that is refused.
+        device: DeviceId,
+        /// The one that was known before.
+        other: DeviceId,
     },
     /// No or wrong credentials: log in again.
     #[error("the peer did not accept the credentials: {0}")]

@@ -1,6 +1,6 @@
 //! Conflicts put before the user's merge function, once a round is complete.
 //!
-//! Invariant: only a replica that authored one of the two writes asks, so a conflict has at most two answers and
+//! Invariant: only a replica that authored one of the two writes, under its id or one that it left, asks, so a conflict has at most two answers and
 //! relays give none. An answer is an ordinary change whose context covers both, so it travels and merges like any
 //! other, and replicas converge whatever the function does.
 
@@ -9,12 +9,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{SyncError, replica::Replica};
 use crate::{
     apply::{self, Incoming, Origin},
-    capture::Batch,
+    capture::{self, Batch},
     change::{Cell, Change, ChangeKind},
     ids::{Name, RecordId},
     ledger::{self, Head},
     merge::{ConflictReason, StoredObject},
-    stamp::Stamp,
+    stamp::{Node, Stamp},
     store::{Binding, Bindings, Write, rows, sql},
     value::SyncValue,
 };
@@ -73,7 +73,9 @@ async fn unjudged(
         [head.library.into(), binding.model.into(), ConflictReason::ConcurrentWrite.as_str().into()],
     )
     .await?;
-    let me = head.identity.device.node();
+    let left = ledger::renewals(write.db).await?;
+    let mine: Vec<Node> =
+        left.iter().map(|renewal| renewal.former).chain([head.identity.device]).map(|id| id.node()).collect();
     let stamp = |bytes: Vec<u8>| {
         Stamp::from_bytes(sql::bytes(&bytes, "a stamp")?)
             .ok_or_else(|| SyncError::Ledger("a conflict names no stamp".into()))
@@ -82,7 +84,7 @@ async fn unjudged(
     for row in &rows {
         let winner = stamp(sql::column(row, 3)?)?;
         let loser = stamp(sql::column(row, 4)?)?;
-        if winner.node() != me && loser.node() != me {
+        if !mine.contains(&winner.node()) && !mine.contains(&loser.node()) {
             continue;
         }
         let bytes: Vec<u8> = sql::column(row, 5)?;
@@ -128,23 +130,16 @@ async fn answer(
             return Ok(None);
         }
     };
-    let cells: Vec<Cell> = binding
-        .travelling()
-        .filter(|index| merged[*index] != remote[*index])
-        .map(|index| {
-            let column = &binding.spec().columns[index];
-            Cell {
-                column: column.wire.clone(),
-                tag: column.tag,
-                version: Stamp::NIL,
-                value: merged[index].clone(),
-            }
-        })
+    let touched: Vec<usize> = binding.travelling().filter(|index| merged[*index] != remote[*index]).collect();
+    let values: Vec<(usize, SyncValue)> = capture::with_groups(binding, touched)
+        .into_iter()
+        .map(|index| (index, merged[index].clone()))
         .collect();
-    if cells.is_empty() {
+    let cells = |version| capture::written(binding, Some(&object), &remote, &values, version);
+    if cells(Stamp::NIL).is_empty() {
         return Ok(None);
     }
-    let mut change = author(replica, head, binding.name().clone(), record.clone(), object, cells);
+    let mut change = author(replica, head, binding.name().clone(), record.clone(), &object, cells);
     change.kind = ChangeKind::Merge;
     Ok(Some(change))
 }
@@ -155,12 +150,10 @@ pub(super) fn author(
     head: &mut Head,
     model: Name,
     record: RecordId,
-    object: StoredObject,
-    mut cells: Vec<Cell>,
+    object: &StoredObject,
+    cells: impl FnOnce(Stamp) -> Vec<Cell>,
 ) -> Change {
     let id = head.clock.tick(replica.now_ms(), replica.runtime().random.as_ref());
-    cells.iter_mut().for_each(|cell| cell.version = id);
-    cells.sort_unstable_by(|a, b| a.column.cmp(&b.column));
     Change {
         id,
         device: head.identity.device,
@@ -172,8 +165,8 @@ pub(super) fn author(
         record,
         generation: object.generation,
         born: object.born,
-        context: object.clock,
-        cells,
+        context: object.clock.clone(),
+        cells: cells(id),
     }
 }
 

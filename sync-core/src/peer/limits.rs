@@ -7,7 +7,7 @@ pub struct Limits {
     /// How far a foreign stamp may be ahead of this machine's clock, in milliseconds. A change beyond is held until
     /// the clock has caught up. Default: 60,000.
     pub max_drift_ms: u64,
-    /// How long one batch of a flush may hold the write lock, in milliseconds; a guide, not a promise. Default: 50.
+    /// How long one batch of a flush may hold the write lock, in milliseconds; a guide, not a promise. Default: 100.
     pub flush_lock_ms: u64,
     /// After this many milliseconds, or [`max_group`](Self::max_group) changes, an open group is ended by one batch
     /// that takes all that is dirty. Default: 2,000.
@@ -44,7 +44,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_drift_ms: 60_000,
-            flush_lock_ms: 50,
+            flush_lock_ms: 100,
             flush_group_ms: 2_000,
             flush_batch: 20_000,
             max_group: 20_000,

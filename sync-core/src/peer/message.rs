@@ -39,6 +39,10 @@ pub struct Hello {
     /// The newest change by the device spoken to that the speaker holds. In the first message of a round the
     /// speaker may not know whom it speaks to: then `None`.
     pub newest_of_yours: Option<Stamp>,
+    /// A mark that the caller has just left in its database, sent after it was told that both sides are one device: who
+    /// finds it in its own database is spoken to by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<uuid::Uuid>,
 }
 
 /// Asks for a page of the log.

@@ -5,6 +5,9 @@
 mod call;
 mod error;
 mod forks;
+mod greet;
+mod identity;
+mod join;
 mod judge;
 mod limits;
 mod message;
@@ -29,6 +32,7 @@ pub use message::{
     PushRequest, PushResponse, Refused,
 };
 
+pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
 pub use repair::{
     RangeDigests, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport,
@@ -38,6 +42,7 @@ pub use resolve::Resolution;
 pub use round::SyncReport;
 pub use sync_error::SyncError;
 
+pub(crate) use join::join;
 pub(crate) use positions::load as position_with;
 pub(crate) use repair::{repair_with, replay};
 pub(crate) use replica::{Replica, Report};

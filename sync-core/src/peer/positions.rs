@@ -27,9 +27,27 @@ pub(crate) struct Position {
     /// Where a first sync that was interrupted goes on in the peer's state feed.
     #[serde(default)]
     pub(crate) feed: Option<ByteBuf>,
+    /// How many authors were known to be forked when it began. Until one is known, its head stands for changes of
+    /// two databases, and those below it were spared although they may never have come: a position from before says nothing.
+    #[serde(default)]
+    pub(crate) marks: u64,
 }
 
-/// The position with a peer; a new one if the two never met.
+impl Position {
+    /// The beginning of a log, for a replica that knows this many forked authors.
+    pub(crate) fn beginning(log_id: Option<LogId>, marks: u64) -> Self {
+        Self { log_id, marks, ..Self::default() }
+    }
+}
+
+/// How many authors are known to be forked.
+pub(crate) async fn marks<C: ConnectionTrait>(db: &C, library: i64) -> Result<u64, LedgerError> {
+    let statement = "SELECT count(*) FROM sync_origins WHERE library = ? AND forked <> 0";
+    let row = sql::one(db, statement, [library.into()]).await?;
+    Ok(u64::try_from(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))?).unwrap_or(0))
+}
+
+/// The position with a peer; a new one if the two never met, or if an author was found to be forked since.
 pub(crate) async fn load<C: ConnectionTrait>(
     db: &C,
     library: i64,
@@ -41,16 +59,14 @@ pub(crate) async fn load<C: ConnectionTrait>(
         [device.as_bytes().to_vec().into(), library.into()],
     )
     .await?;
-    match row {
-        Some(row) => rmp_serde::from_slice(&sql::column::<Vec<u8>>(&row, 0)?)
-            .map_err(|error| LedgerError::Corrupt(format!("the position with {device}: {error}"))),
-        None => Ok(Position::default()),
-    }
-}
-
-/// Forgets how far this replica is with everybody: all is offered and read again, without what is here.
-pub(crate) async fn forget<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
-    Ok(sql::execute(db, "DELETE FROM sync_positions WHERE library = ?", [library.into()]).await.map(drop)?)
+    let saved: Option<Position> = row
+        .map(|row| {
+            rmp_serde::from_slice(&sql::column::<Vec<u8>>(&row, 0)?)
+                .map_err(|error| LedgerError::Corrupt(format!("the position with {device}: {error}")))
+        })
+        .transpose()?;
+    let marks = marks(db, library).await?;
+    Ok(saved.filter(|saved| saved.marks == marks).unwrap_or_else(|| Position::beginning(None, marks)))
 }
 
 /// The next round with each peer begins with the peer's state feed.

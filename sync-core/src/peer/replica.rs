@@ -15,7 +15,8 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Limits, RepairReport, SyncError,
+    Limits, Refused, RepairReport, SyncError,
+    identity::refuse_taken_tails,
     outcomes::LastRound,
     positions,
     repair::{LastLook, LastRepair},
@@ -24,8 +25,8 @@ use super::{
 use crate::{
     apply::{self, Applied, Hold, Incoming, Origin},
     capture::{self, Batch, Flushed, LocalChange, Models},
-    ids::{DeviceId, RecordId, Seq},
-    ledger::{self, Head, Identity},
+    ids::{DeviceId, LibraryId, RecordId, Seq},
+    ledger::{self, Head, Identity, RenewalReason},
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
@@ -43,6 +44,8 @@ pub(crate) enum Report {
     Held { changes: u64, ahead_ms: u64 },
     /// Objects were compared with a peer's and mended.
     Repaired(Arc<RepairReport>),
+    /// The database goes on under a new device id.
+    NewDevice { former: DeviceId, device: DeviceId, reason: RenewalReason },
 }
 
 /// What a flush did.
@@ -61,6 +64,8 @@ struct BatchDone {
     /// True if more is dirty.
     left: bool,
     to: Seq,
+    /// How long it worked under the write lock, the commit aside.
+    took: Duration,
 }
 
 /// See the [module](self).
@@ -69,7 +74,7 @@ pub(crate) struct Replica {
     pub(crate) store: Store,
     pub(crate) models: Models,
     pub(crate) limits: Limits,
-    identity: RwLock<Identity>,
+    identity: Arc<RwLock<Identity>>,
     pub(super) reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
     batch: AtomicU32,
@@ -94,7 +99,7 @@ impl Replica {
             store,
             models,
             limits,
-            identity: RwLock::new(identity),
+            identity: Arc::new(RwLock::new(identity)),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
             known_at: Arc::new(AtomicI64::new(i64::MIN)),
@@ -106,6 +111,15 @@ impl Replica {
 
     pub(crate) fn identity(&self) -> Identity {
         *self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `head` says of this replica is what it is when the transaction is committed.
+    pub(super) fn identify(&self, write: &Write<'_>, head: &Head) {
+        let now = head.identity;
+        if now != self.identity() {
+            let identity = self.identity.clone();
+            write.after_commit(move || *identity.write().unwrap_or_else(PoisonError::into_inner) = now);
+        }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -121,7 +135,7 @@ impl Replica {
         self.reports.subscribe()
     }
 
-    fn report(&self, write: &Write<'_>, report: Report) {
+    pub(super) fn report(&self, write: &Write<'_>, report: Report) {
         let reports = self.reports.clone();
         // Nobody listening is no fault.
         write.after_commit(move || drop(reports.send(report)));
@@ -180,10 +194,9 @@ impl Replica {
                 || report.changes >= u64::from(self.limits.max_group);
             let size = self.batch.load(Ordering::Relaxed);
             let batch = if over { Batch::All } else { Batch::Notes(size) };
-            let batch_began = Instant::now();
             let done = self.flush_batch(batch).await?;
             if matches!(batch, Batch::Notes(_)) && done.left {
-                self.tune(size, batch_began.elapsed());
+                self.tune(size, done.took);
             }
             report.changes += done.changes;
             report.batches += 1;
@@ -195,17 +208,12 @@ impl Replica {
         }
     }
 
+    /// A batch of `size` notes held the write lock for so long: the next one is to hold it for as long as it may, or less.
     fn tune(&self, size: u32, took: Duration) {
-        let limit = Duration::from_millis(self.limits.flush_lock_ms);
-        let next = if took > limit {
-            size / 2
-        } else if took * 2 < limit {
-            size.saturating_mul(2)
-        } else {
-            size
-        };
+        let limit = Duration::from_millis(self.limits.flush_lock_ms).as_secs_f64();
+        let wanted = f64::from(size) * (limit / took.as_secs_f64().max(1e-6)).clamp(0.5, 2.0);
         let most = self.limits.flush_batch.max(1);
-        self.batch.store(next.max(SMALLEST_BATCH).min(most), Ordering::Relaxed);
+        self.batch.store((wanted as u32).max(SMALLEST_BATCH).min(most), Ordering::Relaxed);
     }
 
     async fn flush_batch(self: &Arc<Self>, batch: Batch) -> Result<BatchDone, SyncError> {
@@ -215,9 +223,10 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
+                    let began = Instant::now();
                     let (_, head, flushed) = replica.begin(write, batch).await?;
                     let changes = flushed.changes.len() as u64;
-                    Ok(BatchDone { changes, left: flushed.left, to: head.seq })
+                    Ok(BatchDone { changes, left: flushed.left, to: head.seq, took: began.elapsed() })
                 })
             })
             .await
@@ -234,6 +243,8 @@ impl Replica {
     ) -> Result<(Arc<Bindings>, Head, Flushed), SyncError> {
         let bindings = self.models.refresh(write).await?;
         let mut head = Head::load(write.db, &write.names).await?;
+        // Another process may have joined a library or left an id.
+        self.identify(write, &head);
         let now_ms = self.now_ms();
         let asks = self.known_at.load(Ordering::Acquire) != bindings.schema_version;
         if asks {
@@ -247,7 +258,7 @@ impl Replica {
             apply::show_known(write, &bindings, &mut head, now_ms).await?;
         }
         let flushed = capture::flush_batch(write, &bindings, &mut head, self.runtime(), batch).await?;
-        let settled = apply::settle(write, &bindings, &mut head, &flushed.changes, now_ms).await?;
+        let settled = apply::settle(write, &bindings, &mut head, &flushed, now_ms).await?;
         if flushed.deletes > self.limits.report_deletes {
             tracing::warn!(deletes = flushed.deletes, "one group deletes many records: was a table rebuilt?");
             self.report(write, Report::ManyDeletes(flushed.deletes));
@@ -282,11 +293,12 @@ impl Replica {
         Ok(Head::load(&db, &names).await?.seq)
     }
 
-    /// Takes in whole groups: what is dirty is flushed, what is due is merged, the rest is held. The position with the
-    /// sender, if it is one to keep, is saved in the same transaction.
+    /// Takes in whole groups of `library`: what is dirty is flushed, what is due is merged, the rest is held. The position
+    /// with the sender, if it is one to keep, is saved in the same transaction.
     pub(crate) async fn receive(
         self: &Arc<Self>,
-        groups: Vec<Vec<Incoming>>,
+        library: LibraryId,
+        mut groups: Vec<Vec<Incoming>>,
         origin: Origin,
         from: Option<(DeviceId, positions::Position)>,
     ) -> Result<Received, SyncError> {
@@ -296,8 +308,11 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
+                    replica.doubt_identity(write, &groups).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    let mut received = Received::default();
+                    head.is_of(library)?;
+                    let refused = refuse_taken_tails(&write.names, &mut groups);
+                    let mut received = Received { refused, ..Received::default() };
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
                     let applied =
@@ -312,9 +327,7 @@ impl Replica {
                         let Received { held: changes, ahead_ms, .. } = received;
                         replica.report(write, Report::Held { changes, ahead_ms });
                     }
-                    if received.forked {
-                        positions::forget(write.db, head.library).await?;
-                    } else if let Some((device, position)) = from {
+                    if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
                     Ok(received)
@@ -407,7 +420,7 @@ impl Replica {
         if !due {
             return Ok(0);
         }
-        Ok(self.receive(Vec::new(), Origin::Log, None).await?.merged)
+        Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
 }
 
@@ -424,4 +437,6 @@ pub(crate) struct Received {
     pub(crate) ahead_ms: u64,
     /// An author was found to be forked: all positions begin anew.
     pub(crate) forked: bool,
+    /// What was not taken.
+    pub(crate) refused: Vec<Refused>,
 }

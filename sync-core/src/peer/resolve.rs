@@ -11,8 +11,8 @@ use super::{
     replica::Replica,
 };
 use crate::{
-    capture::Batch,
-    change::{Cell, Change},
+    capture::{self, Batch},
+    change::Change,
     ids::{Name, RecordId},
     ledger::{self, Head, Loaded},
     merge::{Object, join},
@@ -149,18 +149,23 @@ async fn restore(
         return Err(SyncError::UnknownRecord(format!("{} {}", binding.name(), lost.record)));
     };
     let mut values: BTreeMap<usize, SyncValue> = BTreeMap::new();
+    let mut here = vec![SyncValue::Null; binding.spec().columns.len()];
     if object.is_alive() {
         let columns = &binding.spec().columns;
         let group = binding.column_of(&lost.field).and_then(|index| columns[index].group.as_ref());
         let row = rows::by_record(write.db, binding, [&lost.record]).await?.remove(&lost.record);
-        if let (Some(group), Some(Ok(row))) = (group, row) {
-            let in_group = binding.travelling().filter(|index| columns[*index].group.as_ref() == Some(group));
-            values.extend(in_group.map(|index| (index, row[index].clone())));
+        if let Some(Ok(row)) = row {
+            here = row;
+            let in_group = |index: &usize| group.is_some() && columns[*index].group.as_ref() == group;
+            values.extend(binding.travelling().filter(in_group).map(|index| (index, here[index].clone())));
         }
     } else {
         let before = life_before(write, head, binding, &lost.record, object.generation - 1).await?;
         values.extend(
-            before.cells.into_iter().filter_map(|cell| Some((binding.column_of(&cell.column)?, cell.value))),
+            before
+                .cells
+                .iter()
+                .filter_map(|cell| Some((binding.column_of(&cell.column)?, cell.shown().into_owned()))),
         );
     }
     values.extend(together.into_iter().map(|(index, (_, value))| (index, value)));
@@ -169,14 +174,10 @@ async fn restore(
     })?;
     values.insert(index, lost.value.clone());
     let alive = object.is_alive();
-    let cells = values
-        .into_iter()
-        .map(|(index, value)| {
-            let column = &binding.spec().columns[index];
-            Cell { column: column.wire.clone(), tag: column.tag, version: Stamp::NIL, value }
-        })
-        .collect();
-    let mut change = author(replica, head, binding.name().clone(), lost.record.clone(), object, cells);
+    let values: Vec<(usize, SyncValue)> = values.into_iter().collect();
+    let known = Some(&object).filter(|_| alive);
+    let cells = |version| capture::written(binding, known, &here, &values, version);
+    let mut change = author(replica, head, binding.name().clone(), lost.record.clone(), &object, cells);
     if !alive {
         change.generation += 1;
         change.born = change.id;

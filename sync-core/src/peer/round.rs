@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 
 use super::{
     Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
+    greet::{Greeting, greet},
     outcomes::LastRound,
     positions::{self, Position},
     repair::repair_diverged,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     apply::{Incoming, Origin},
     change::Change,
-    ids::{DeviceId, Seq, StateHash},
+    ids::{DeviceId, LibraryId, Seq, StateHash},
     ledger::{self, Head, LogRequest, PageEntry, Reach},
     vector::Vector,
 };
@@ -44,7 +45,7 @@ pub struct SyncReport {
     pub pending: u64,
     /// Merge changes that the user's functions made.
     pub merges: u64,
-    /// Changes that the peer did not take, with its reasons.
+    /// Changes that the peer did not take, or that were not taken here, with the reasons.
     pub refused: Vec<super::Refused>,
     /// Bytes of changes sent, as encoded, before any compression.
     pub bytes_sent: u64,
@@ -76,15 +77,13 @@ struct Round<'a> {
     digest: Option<[u8; 16]>,
     /// True once the peer's log was begun again in this round.
     restarted: bool,
-    /// True once the positions began anew in this round. Ours is then offered in the next one: only its `hello` tells
+    /// True once the position began anew in this round. Ours is then offered in the next one: only its `hello` tells
     /// the peer of a fork, and until then it takes changes below a forked author's head for duplicates.
     anew: bool,
 }
 
 /// One round with `peer`.
 pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<SyncReport, SyncError> {
-    replica.flush().await?;
-    replica.release_held().await?;
     let round = Round::begin(replica, peer).await?;
     let (device, clock_offset_ms) = (round.theirs.device, round.report.clock_offset_ms);
     let mut result = round.run().await;
@@ -102,25 +101,15 @@ pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result
 
 impl<'a> Round<'a> {
     async fn begin(replica: &'a Arc<Replica>, peer: &'a dyn Peer) -> Result<Self, SyncError> {
-        let mine = replica.introduce(None).await?;
-        let asked_at = replica.now_ms();
-        let theirs = peer.hello(mine.clone()).await?;
-        let waited = replica.now_ms().saturating_sub(asked_at);
-        if theirs.protocol != mine.protocol {
-            return Err(PeerError::Protocol { ours: mine.protocol, theirs: theirs.protocol }.into());
-        }
-        if theirs.library != mine.library {
-            return Err(PeerError::WrongLibrary { asked: mine.library }.into());
-        }
-        if theirs.device == mine.device {
-            return Err(PeerError::SameDevice { device: mine.device }.into());
-        }
-        replica.learn_forks(&theirs.vector).await?;
+        let Greeting { mine, theirs, clock_offset_ms } = greet(replica, peer).await?;
+        // Under the id with which the round goes on.
+        replica.flush().await?;
+        replica.release_held().await?;
         let (db, names) = replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mut position = positions::load(&db, head.library, theirs.device).await?;
         if position.log_id != Some(theirs.log_id) {
-            position = Position { log_id: Some(theirs.log_id), ..Position::default() };
+            position = Position::beginning(Some(theirs.log_id), position.marks);
         }
         // All was offered and not all is there: the peer was restored, or kept a part that came out of order.
         if position.sent >= mine.latest_seq && !theirs.vector.includes(&mine.vector) {
@@ -131,9 +120,7 @@ impl<'a> Round<'a> {
         if little && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {
             position.feed.get_or_insert_default();
         }
-        let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);
-        let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
-        let report = SyncReport { clock_offset_ms: there.saturating_sub(here), ..SyncReport::default() };
+        let report = SyncReport { clock_offset_ms, ..SyncReport::default() };
         Ok(Self { replica, peer, theirs, position, report, digest: None, restarted: false, anew: false })
     }
 
@@ -191,7 +178,7 @@ impl<'a> Round<'a> {
             }
             let origin = Origin::Feed { complete: complete.then_some(page.vector) };
             let from = Some((self.theirs.device, self.position.clone()));
-            let received = self.replica.receive(vec![group], origin, from).await?;
+            let received = self.replica.receive(self.theirs.library, vec![group], origin, from).await?;
             self.take_note(&received, false);
             if complete {
                 return Ok(());
@@ -360,7 +347,7 @@ impl<'a> Round<'a> {
         self.position.vector = page.vector;
         self.digest = Some(page.digest);
         let from = Some((self.theirs.device, self.position.clone()));
-        let received = self.replica.receive(groups, Origin::Log, from).await?;
+        let received = self.replica.receive(self.theirs.library, groups, Origin::Log, from).await?;
         self.take_note(&received, true);
         if received.forked { self.read_anew().await } else { Ok(()) }
     }
@@ -380,13 +367,18 @@ impl<'a> Round<'a> {
     /// Reads the peer's log from its beginning, without what is here; ours is offered to it again in the next round.
     async fn read_anew(&mut self) -> Result<(), SyncError> {
         self.anew = true;
-        self.position = Position { log_id: Some(self.theirs.log_id), ..Position::default() };
+        let (db, names) = self.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let marks = positions::marks(&db, head.library).await?;
+        drop(db);
+        self.position = Position::beginning(Some(self.theirs.log_id), marks);
         let request = self.pull_request().await?;
         let answer = self.peer.pull(request).await;
         Box::pin(self.pulled(answer)).await
     }
 
     fn take_note(&mut self, received: &Received, log: bool) {
+        self.report.refused.extend(received.refused.iter().cloned());
         if log {
             self.report.received += received.merged;
         }
@@ -397,7 +389,6 @@ impl<'a> Round<'a> {
     }
 
     async fn finish(mut self) -> Result<SyncReport, SyncError> {
-        let identity = self.replica.identity();
         let (db, names) = self.replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mine = ledger::vector(&db, &names, head.library).await?;
@@ -414,13 +405,13 @@ impl<'a> Round<'a> {
         }
         self.report.confirmed = (self.position.seq, self.position.state_hash);
         let position = self.position;
-        let device: DeviceId = self.theirs.device;
-        debug_assert_ne!(device, identity.device);
+        let (device, library): (DeviceId, LibraryId) = (self.theirs.device, self.theirs.library);
         self.replica
             .store
             .write(move |write| {
                 Box::pin(async move {
                     let head = Head::load(write.db, &write.names).await?;
+                    head.is_of(library)?;
                     positions::save(write.db, head.library, device, &position).await?;
                     Ok::<_, SyncError>(())
                 })

@@ -49,6 +49,7 @@ impl Replica {
             state_hash: ledger::hash_at(&db, &head, latest_seq).await?,
             digest: head.digest.to_bytes(),
             newest_of_yours,
+            probe: None,
         })
     }
 
@@ -113,8 +114,9 @@ impl Replica {
         let received = if groups.is_empty() {
             Default::default()
         } else {
-            self.receive(groups, Origin::Log, None).await?
+            self.receive(request.library, groups, Origin::Log, None).await?
         };
+        refused.extend(received.refused);
         let pull = match &request.pull {
             Some(pull) => Some(self.serve_pull(pull).await?),
             None => None,
@@ -237,13 +239,7 @@ impl Peer for Served {
             return Err(PeerError::Protocol { ours: PROTOCOL, theirs: hello.protocol });
         }
         replica.check_library(hello.library)?;
-        let identity = replica.identity();
-        if hello.device == identity.device {
-            return Err(PeerError::SameDevice { device: identity.device });
-        }
-        replica.flush().await?;
-        replica.learn_forks(&hello.vector).await?;
-        Ok(replica.introduce(Some(hello.device)).await?)
+        Ok(replica.greeted(hello).await?)
     }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
@@ -277,7 +273,10 @@ impl Peer for Served {
             let latest_seq = match report.ok()? {
                 Report::Local { to, .. } => to,
                 Report::Applied(applied) => applied.to,
-                Report::ManyDeletes(_) | Report::Held { .. } | Report::Repaired(_) => return None,
+                Report::ManyDeletes(_)
+                | Report::Held { .. }
+                | Report::NewDevice { .. }
+                | Report::Repaired(_) => return None,
             };
             Some(Notice { library, latest_seq })
         });

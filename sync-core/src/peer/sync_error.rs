@@ -5,7 +5,7 @@ use crate::{
     apply::ApplyError,
     capture::CaptureError,
     ids::LibraryId,
-    ledger::LedgerError,
+    ledger::{Head, LedgerError},
     model::ModelError,
     store::{BindError, StoreError},
 };
@@ -28,7 +28,7 @@ pub enum SyncError {
     Ledger(String),
     /// The database holds another library than the one asked for.
     #[error(
-        "this database holds library {found}, not {asked}: open the right file, or leave out `.library(..)`"
+        "this database holds library {found}, not {asked}: open the right file, leave out `.library(..)`, or let it join with `engine.join`"
     )]
     WrongLibrary {
         /// The library asked for.
@@ -75,6 +75,16 @@ impl From<LedgerError> for SyncError {
         match error {
             LedgerError::Store(error) => Self::Store(error),
             LedgerError::Corrupt(what) => Self::Ledger(what),
+        }
+    }
+}
+
+impl Head {
+    /// Fails unless the database still is of `library`: it may have joined another one meanwhile.
+    pub(super) fn is_of(&self, library: LibraryId) -> Result<(), SyncError> {
+        match self.identity.library {
+            found if found == library => Ok(()),
+            _ => Err(PeerError::WrongLibrary { asked: library }.into()),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     Catalog, NameKind, StoreError, Table, Write, catalog::TableColumn, sql, tables::MAX_KEY_COLUMNS,
 };
 use crate::{
+    change::Tag,
     ids::{Name, RecordId},
     model::{Adapter, ColumnSpec, ModelSpec, Role},
     value::{SyncValue, Unreadable, decode_key, read_sqlite, to_database},
@@ -91,6 +92,8 @@ pub(crate) struct Binding {
     pub(crate) places: Vec<usize>,
     /// Per column of the spec: what a row holds that was there before the column was.
     pub(crate) defaults: Vec<SyncValue>,
+    /// True if a column has a rule of its own, or is written together with others.
+    pub(crate) ruled: bool,
     /// The columns of the spec as a select list on alias `t`.
     pub(crate) select: String,
 }
@@ -214,6 +217,7 @@ impl Bindings {
                 by_wire,
                 travels,
                 defaults,
+                ruled: spec.columns.iter().any(|column| column.tag != Tag::LWW || column.group.is_some()),
                 select: select(spec),
                 table: table.clone(),
                 model,

@@ -6,6 +6,7 @@
 mod binding;
 mod catalog;
 mod error;
+mod fingerprint;
 mod names;
 pub(crate) mod rows;
 pub(crate) mod sql;
@@ -21,6 +22,7 @@ pub use tables::{install_tables, remove_tables};
 pub use binding::BindError;
 pub(crate) use binding::{Binding, Bindings};
 pub(crate) use catalog::{Catalog, ForeignKey, GUARD_PREFIX, OnDelete, Table, Unique};
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use names::{NameKind, Names};
 pub(crate) use tables::{FORMAT, KEY_COLUMNS};
 pub(crate) use writer::{OpenWrite, Store, Write};

@@ -8,7 +8,10 @@ use std::{
 use sea_orm::ConnectionTrait;
 
 use super::{StoreError, sql};
-use crate::{ids::Name, merge::ColumnIds};
+use crate::{
+    ids::{DeviceId, Name},
+    merge::ColumnIds,
+};
 
 /// What a name names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +98,12 @@ impl Names {
             .and_then(|name| std::str::from_utf8(name).ok())
             .map(Name::from)
             .ok_or_else(|| StoreError::Corrupt(format!("name {id} is not in sync_names")))
+    }
+
+    /// Every device that has a name here.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = DeviceId> + '_ {
+        let names = self.known.ids.get(&(NameKind::Device as i64)).into_iter().flat_map(HashMap::keys);
+        names.filter_map(|name| Some(DeviceId::from_bytes(name.as_slice().try_into().ok()?)))
     }
 
     /// The integer of `name`, which gets one if it has none.

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 use super::StoreError;
 
 /// How many rows go into one statement; each size is one prepared statement in the connection's cache.
-const CHUNKS: [usize; 6] = [1024, 256, 64, 16, 4, 1];
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// Runs `sql` with `values`; gives the number of rows it touched.
 pub(crate) async fn execute<C: ConnectionTrait>(

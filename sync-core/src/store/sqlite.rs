@@ -18,11 +18,14 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many rows cross from SQLite's thread at once.
 const ROW_BUFFER: usize = 1000;
 
-/// How many connections the engine opens for itself: one writes, the others serve and watch.
-const ENGINE_CONNECTIONS: u32 = 4;
+/// How many connections the engine opens for itself to serve and to watch; one more writes.
+const READERS: u32 = 3;
 
-/// How many KiB of pages a connection of the engine keeps: keys are random, so a batch touches pages everywhere.
-const ENGINE_CACHE_KIB: u32 = 32 << 10;
+/// How many KiB of pages the engine's writer keeps: keys are random, so a batch touches pages everywhere.
+const WRITER_CACHE_KIB: u32 = 32 << 10;
+
+/// How many KiB of pages each of its readers keeps.
+const READER_CACHE_KIB: u32 = 4 << 10;
 
 /// How many pages the write-ahead log grows to before they are copied into the database. A synced write touches
 /// several tables: at SQLite's 1,000 the same pages would be copied again and again.
@@ -70,13 +73,22 @@ fn options(
     options
 }
 
-/// The engine's own pool on the file. It commits with `synchronous=FULL`: only what survives a power cut is
-/// served or pushed.
-pub(crate) async fn engine_pool(path: &Path) -> Result<DatabaseConnection, StoreError> {
-    let mut options = options(path, ENGINE_CONNECTIONS, |sqlite| {
+/// The engine's own connection to the file for writes. It commits with `synchronous=FULL`: only what survives a power
+/// cut is served or pushed.
+pub(crate) async fn writer(path: &Path) -> Result<DatabaseConnection, StoreError> {
+    own(path, 1, WRITER_CACHE_KIB).await
+}
+
+/// The engine's own pool on the file for reads.
+pub(crate) async fn readers(path: &Path) -> Result<DatabaseConnection, StoreError> {
+    own(path, READERS, READER_CACHE_KIB).await
+}
+
+async fn own(path: &Path, connections: u32, cache_kib: u32) -> Result<DatabaseConnection, StoreError> {
+    let mut options = options(path, connections, move |sqlite| {
         sqlite
             .synchronous(SqliteSynchronous::Full)
-            .pragma("cache_size", format!("-{ENGINE_CACHE_KIB}"))
+            .pragma("cache_size", format!("-{cache_kib}"))
             // What a statement for many rows, or a savepoint, needs to undo itself stays in memory.
             .pragma("temp_store", "MEMORY")
     });

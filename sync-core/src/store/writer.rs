@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::{
     StoreError,
+    fingerprint::Fingerprint,
     names::{NameCache, Names},
     sqlite, tables,
 };
@@ -27,11 +28,14 @@ pub(crate) struct Store {
 
 #[derive(Debug)]
 struct Inner {
+    /// For reads.
     db: DatabaseConnection,
+    /// For writes: on a file a connection of its own, whose prepared statements and pages are those of the last write.
+    writer: DatabaseConnection,
     gate: Arc<Mutex<()>>,
     names: NameCache,
     runtime: Runtime,
-    /// True if `db` is a pool of the engine's own, which it closes.
+    /// True if the connections are the engine's own, which it closes.
     own: bool,
 }
 
@@ -96,16 +100,15 @@ impl Store {
             DatabaseBackend::Sqlite => {}
             other => return Err(StoreError::Backend(other)),
         }
-        let (db, own) = match given {
-            Some(given) => (given, false),
+        let (db, writer, own) = match given {
+            Some(given) => (given.clone(), given, false),
             None => match sqlite::file_of(db).await? {
-                Some(path) => (sqlite::engine_pool(&path).await?, true),
-                None => (db.clone(), false),
+                Some(path) => (sqlite::readers(&path).await?, sqlite::writer(&path).await?, true),
+                None => (db.clone(), db.clone(), false),
             },
         };
-        let store = Self {
-            inner: Arc::new(Inner { db, gate: Arc::default(), names: NameCache::default(), runtime, own }),
-        };
+        let (gate, names) = (Arc::default(), NameCache::default());
+        let store = Self { inner: Arc::new(Inner { db, writer, gate, names, runtime, own }) };
         store.install().await?;
         Ok(store)
     }
@@ -237,8 +240,13 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let db = waited(self.inner.db.begin_with_options(options)).await?;
+        let db = waited(self.inner.writer.begin_with_options(options)).await?;
         Ok(OpenWrite { db, after: AfterCommit::default(), _gate: gate })
+    }
+
+    /// What tells the database's file from its copies.
+    pub(crate) async fn fingerprint(&self) -> Result<Fingerprint, StoreError> {
+        Ok(Fingerprint::of(sqlite::file_of(&self.inner.db).await?.as_deref()))
     }
 
     /// True if the store works on a pool of its own, beside the application's.
@@ -249,6 +257,7 @@ impl Store {
     /// Closes the pool if it is the engine's own.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         if self.inner.own {
+            self.inner.writer.clone().close().await?;
             self.inner.db.clone().close().await?;
         }
         Ok(())

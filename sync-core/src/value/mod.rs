@@ -9,6 +9,7 @@ mod decimal;
 mod json;
 mod kind;
 mod moment;
+mod order;
 mod pack;
 mod sqlite;
 

@@ -29,7 +29,10 @@ impl From<PeerError> for Refusal {
 fn status_of(error: &PeerError) -> StatusCode {
     match error {
         PeerError::WrongLibrary { .. } => StatusCode::NOT_FOUND,
-        PeerError::Protocol { .. } | PeerError::SameDevice { .. } => StatusCode::CONFLICT,
+        PeerError::Protocol { .. }
+        | PeerError::SameDevice { .. }
+        | PeerError::Itself
+        | PeerError::TailTaken { .. } => StatusCode::CONFLICT,
         PeerError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
         PeerError::Forbidden(_) => StatusCode::FORBIDDEN,
         PeerError::SnapshotRequired => StatusCode::GONE,

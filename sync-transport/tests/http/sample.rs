@@ -48,6 +48,7 @@ pub(crate) fn hello(n: u8) -> Hello {
         state_hash: StateHash([0xff; 32]),
         digest: [n; 16],
         newest_of_yours: (n > 1).then(|| stamp(n)),
+        probe: None,
     }
 }
 

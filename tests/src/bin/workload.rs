@@ -1,7 +1,8 @@
 //! What sync costs: `workload DIR ROWS AUTOCOMMIT_ROWS [PEER]`.
 //!
 //! Prints a JSON line per figure, and on standard error a summary with the bars. Runs each peer in a process of its
-//! own; with `PEER`, only that one, here: `plain-rusqlite`, `plain-seaorm`, `seasync` or `writer`.
+//! own, `plain-seaorm` and `seasync` three times in turn: the summary is made of medians. With `PEER`, only that one, here:
+//! `plain-rusqlite`, `plain-seaorm`, `seasync` or `writer`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,6 +15,9 @@ use sync_tests::workload::{
 };
 
 const WRITER: &str = "writer";
+
+/// A shared machine is now fast, now slow: what is compared is run in turn.
+const ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
     match run() {
@@ -38,7 +42,8 @@ fn run() -> Outcome<bool> {
         return Ok(true);
     }
     let mut figures = Vec::new();
-    for peer in [rusqlite::PEER, seaorm::PEER, seasync::PEER, WRITER] {
+    let in_turn = [seaorm::PEER, seasync::PEER].repeat(ROUNDS);
+    for peer in [rusqlite::PEER].into_iter().chain(in_turn).chain([WRITER]) {
         figures.extend(in_a_process(&arguments, peer)?);
     }
     let (text, holds) = summary(&figures);

@@ -4,13 +4,17 @@ use std::fmt::Write as _;
 
 use super::{meter::Figure, seaorm, seasync};
 
-/// The figures side by side, and each bar with what was measured. The second part is true if all of them hold.
+/// The figures side by side, medians where a peer ran several times, and each bar with what was measured. The second
+/// part is true if all of them hold.
 pub fn summary(figures: &[Figure]) -> (String, bool) {
     let find = |peer: &str, metric: &str| {
-        figures
+        let mut values: Vec<f64> = figures
             .iter()
-            .find(|figure| figure.peer == peer && figure.metric == metric)
+            .filter(|figure| figure.peer == peer && figure.metric == metric)
             .map(|figure| figure.value)
+            .collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
     };
     let synced = |metric: &str| find(seasync::PEER, metric).unwrap_or(f64::NAN);
     let mut text = String::from("\ncost in processor time, as a multiple of plain SeaORM\n");

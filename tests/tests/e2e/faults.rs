@@ -213,13 +213,17 @@ async fn an_interrupted_first_sync_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn two_engines_with_one_device_id_are_told_so() {
+async fn an_engine_that_calls_itself_is_told_so() {
     let library = library();
     let a = Device::new(library).await;
     add(&a, 1).await;
     let before = state(&a).await;
-    let error = a.engine.sync_with(&a.engine).await.expect_err("itself");
-    assert!(matches!(error, SyncError::Peer(PeerError::SameDevice { .. })), "{error}");
+    let id = a.engine.device_id();
+    for _ in 0..2 {
+        let error = a.engine.sync_with(&a.engine).await.expect_err("itself");
+        assert!(matches!(error, SyncError::Peer(PeerError::Itself)), "{error}");
+    }
+    assert_eq!(a.engine.device_id(), id, "nobody else has its id");
     let other = Device::new(self::library()).await;
     let error = a.sync(&other).await.expect_err("another library");
     assert!(matches!(error, SyncError::Peer(PeerError::WrongLibrary { .. })), "{error}");

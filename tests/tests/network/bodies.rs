@@ -193,6 +193,7 @@ async fn introduction(device: &Device) -> Hello {
         state_hash: sync_core::StateHash([0; 32]),
         digest: [0; 16],
         newest_of_yours: None,
+        probe: None,
     };
     device.engine.hello(stranger).await.expect("an introduction")
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
-use sync_core::{LibraryId, PeerError, SyncError};
+use sync_core::LibraryId;
 use sync_tests::{Device, Served, device::library, entities::item};
 use tempfile::TempDir;
 
@@ -161,17 +161,18 @@ async fn a_restored_client_whose_log_is_longer_and_another() {
     check(LEAF, 2, 20).await;
 }
 
-/// Two databases write under one device id. They cannot meet each other, but all that both write arrives everywhere.
-async fn check_clone(first: usize, second: usize) {
+/// A database and a copy of it, of which nothing tells that it is one: all that both write arrives everywhere.
+async fn check_clone(first: usize, second: usize, meet: bool) {
     let mut world = World::new().await;
     add(&world.devices[LEAF], "first", 3).await;
     world.rounds(2).await;
     let path = world.dir.path().join("clone.db");
     world.closed(LEAF, |original| copy(original, &path)).await;
+    let connection = rusqlite::Connection::open(&path).expect("a database");
+    connection.execute("DELETE FROM sync_metadata WHERE key = 'fingerprint'", []).expect("its own table");
+    drop(connection);
     let clone = open(&path, world.library).await;
     assert_eq!(clone.engine.device_id(), world.devices[LEAF].engine.device_id());
-    let error = clone.sync(&world.devices[LEAF]).await.expect_err("one database is a copy of the other");
-    assert!(matches!(error, SyncError::Peer(PeerError::SameDevice { .. })), "{error}");
     world.devices.push(clone);
 
     for (which, title) in
@@ -179,6 +180,10 @@ async fn check_clone(first: usize, second: usize) {
     {
         add(&world.devices[which], title, 4).await;
         world.devices[which].engine.flush().await.expect("a flush");
+    }
+    if meet {
+        world.devices[CLONE].sync(&world.devices[LEAF]).await.expect("the two meet before anybody else");
+        assert_ne!(world.devices[CLONE].engine.device_id(), world.devices[LEAF].engine.device_id());
     }
     world.rounds(4).await;
     world.assert_equal(23).await;
@@ -189,12 +194,17 @@ async fn check_clone(first: usize, second: usize) {
     world.assert_equal(24).await;
     let rows = world.devices[OTHER].dump().await;
     assert!(rows.contains("'edited there'") && rows.contains("'edited here'"), "{rows}");
+    let ids: std::collections::BTreeSet<_> =
+        world.devices.iter().map(|device| device.engine.device_id()).collect();
+    assert_eq!(ids.len(), world.devices.len(), "each has an id of its own now");
 }
 
 const CLONE: usize = 3;
 
 #[tokio::test]
 async fn a_clone_and_its_original_lose_nothing_of_each_other() {
-    check_clone(LEAF, CLONE).await;
-    check_clone(CLONE, LEAF).await;
+    for meet in [true, false] {
+        check_clone(LEAF, CLONE, meet).await;
+        check_clone(CLONE, LEAF, meet).await;
+    }
 }

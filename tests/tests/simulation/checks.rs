@@ -55,6 +55,7 @@ impl World {
             state_hash: StateHash::default(),
             digest: [0; 16],
             newest_of_yours: None,
+            probe: None,
         };
         self.devices[at].engine.hello(hello).await.expect("a hello")
     }

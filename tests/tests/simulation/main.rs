@@ -5,6 +5,7 @@
 //! `SIM_FIRST`; `SIM_STEPS` how many steps each has, `SIM_CHECKS` after how many percent of them a device is checked.
 
 mod checks;
+mod copies;
 mod counts;
 mod faulty;
 mod operations;
@@ -45,7 +46,7 @@ fn run(seed: u64) -> Result<Counts, Vec<String>> {
         .map_err(|_| kept.lock().map_or_else(|error| error.into_inner().clone(), |lines| lines.clone()))
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 

@@ -8,7 +8,7 @@ use std::{
 use serde_bytes::ByteBuf;
 
 use super::{
-    super::{Peer, PeerError, Request, SyncError, replica::Replica},
+    super::{Peer, PeerError, Request, SyncError, greet::greet, replica::Replica},
     LastRepair, RepairAnswer, RepairRequest,
     answer::{MOST, decode},
     compare::{Comparison, Difference},
@@ -96,14 +96,7 @@ pub(in crate::peer) async fn repair_diverged(
 
 /// One repair with `peer`.
 pub(crate) async fn repair_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<RepairReport, SyncError> {
-    let mine = replica.introduce(None).await?;
-    let theirs = peer.hello(mine.clone()).await?;
-    if theirs.library != mine.library {
-        return Err(PeerError::WrongLibrary { asked: mine.library }.into());
-    }
-    if theirs.device == mine.device {
-        return Err(PeerError::SameDevice { device: mine.device }.into());
-    }
+    let theirs = greet(replica, peer).await?.theirs;
     let at_ms = replica.now_ms();
     let repaired = Repair::begin(replica, peer).await;
     replica.forget_look();

@@ -63,7 +63,7 @@ impl Replica {
             sights.noted.extend(noted.into_iter().map(|record| (binding.model, record)));
         }
         let survey = ledger::survey(&db, &names, &bindings, &head, &sights).await?;
-        let log = ledger::log_trust(&db, &head).await?;
+        let log = ledger::log_trust(&db, &head, Some(survey.broken.is_some())).await?;
         Ok((survey, log))
     }
 
@@ -117,7 +117,7 @@ impl Replica {
         incoming: Vec<Change>,
         means: Means,
     ) -> Result<Mended, SyncError> {
-        let replica = self.clone();
+        let (replica, library) = (self.clone(), self.identity().library);
         self.store
             .write(move |write| {
                 Box::pin(async move {
@@ -131,6 +131,8 @@ impl Replica {
                     }
                     let bindings = replica.models.refresh(write).await?;
                     let mut head = Head::load(write.db, &write.names).await?;
+                    // Another process may have joined another library since.
+                    head.is_of(library)?;
                     let named = incoming.iter().map(|change| (change.model.clone(), change.record.clone()));
                     let records: Vec<Named> = suspects.into_iter().chain(named).collect();
                     let salvaged =

@@ -44,7 +44,7 @@ pub(crate) async fn replay(replica: &Arc<Replica>) -> Result<ReplayReport, SyncE
             Box::pin(async move {
                 let bindings = inner.models.refresh(write).await?;
                 let mut head = Head::load(write.db, &write.names).await?;
-                match ledger::log_trust(write.db, &head).await? {
+                match ledger::log_trust(write.db, &head, None).await? {
                     LogTrust::Whole => {}
                     LogTrust::Part => {
                         return Err(SyncError::LogIncomplete(

@@ -1,20 +1,18 @@
-//! Words that will mean something one day.
+//! Words that will mean something one day, and words that never will.
 
 use sea_orm::entity::prelude::*;
 use sync_core::Syncable;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
 #[sea_orm(table_name = "volumes")]
-#[sync(policy = "record")]
+#[sync(policy = "table")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    #[sync(strategy = "max")]
-    pub updated_at: DateTimeUtc,
+    #[sync(strategy = "text")]
+    pub words: String,
     #[sync(strategy = "magic")]
     pub total: i64,
-    #[sync(group = "place")]
-    pub x: i32,
     #[sync(tag = "colour")]
     pub colour: String,
     #[sync(library)]

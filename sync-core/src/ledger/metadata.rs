@@ -1,0 +1,77 @@
+//! The `sync_metadata` table: what there is one of.
+
+use std::collections::HashMap;
+
+use sea_orm::ConnectionTrait;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::LedgerError;
+use crate::store::{FORMAT, StoreError, sql};
+
+/// The table as a map.
+pub(super) struct Metadata(HashMap<String, Vec<u8>>);
+
+pub(super) const KEY_FORMAT: &str = "format";
+pub(super) const KEY_DEVICE: &str = "device_id";
+pub(super) const KEY_LIBRARY: &str = "library_id";
+pub(super) const KEY_LOG: &str = "log_id";
+pub(super) const KEY_STAMP: &str = "last_stamp";
+pub(super) const KEY_FINGERPRINT: &str = "fingerprint";
+pub(super) const KEY_RENEWALS: &str = "renewals";
+pub(super) const KEY_PROBE: &str = "probe";
+
+/// The key of where a library stands.
+pub(super) fn key_head(library: i64) -> String {
+    format!("head/{library}")
+}
+
+impl Metadata {
+    /// Reads the table; refuses one of a later format.
+    pub(super) async fn read<C: ConnectionTrait>(db: &C) -> Result<Self, LedgerError> {
+        let rows = sql::all(db, "SELECT key, value FROM sync_metadata", []).await?;
+        let map: HashMap<String, Vec<u8>> = rows
+            .iter()
+            .map(|row| Ok::<_, StoreError>((sql::column(row, 0)?, sql::column(row, 1)?)))
+            .collect::<Result<_, _>>()?;
+        if let Some(format) = map.get(KEY_FORMAT) {
+            let found = u64::from_be_bytes(sql::bytes(format, KEY_FORMAT)?);
+            if found > FORMAT {
+                return Err(StoreError::NewerFormat { found, known: FORMAT }.into());
+            }
+        }
+        Ok(Self(map))
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice)
+    }
+
+    /// The 16 bytes of an id.
+    pub(super) fn id(&self, key: &str) -> Result<Option<[u8; 16]>, LedgerError> {
+        Ok(self.get(key).map(|bytes| sql::bytes(bytes, key)).transpose()?)
+    }
+
+    /// What is kept as MessagePack with names.
+    pub(super) fn packed<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LedgerError> {
+        self.get(key)
+            .map(|bytes| {
+                rmp_serde::from_slice(bytes).map_err(|error| LedgerError::Corrupt(format!("{key}: {error}")))
+            })
+            .transpose()
+    }
+}
+
+/// A value as MessagePack with names.
+pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, LedgerError> {
+    rmp_serde::to_vec_named(value).map_err(|error| LedgerError::Corrupt(error.to_string()))
+}
+
+/// Writes values under their keys.
+pub(super) async fn save<C: ConnectionTrait>(
+    db: &C,
+    values: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> Result<(), LedgerError> {
+    let rows = values.into_iter().flat_map(|(key, value)| [key.into(), value.into()]).collect();
+    let tail = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    Ok(sql::insert_rows(db, "INSERT INTO sync_metadata (key, value)", 2, tail, rows).await?)
+}
