@@ -10,6 +10,7 @@ mod faulty;
 mod operations;
 mod oracle;
 mod random;
+mod rules;
 mod schema;
 mod world;
 
