@@ -10,12 +10,13 @@ use tempfile::TempDir;
 use crate::{
     entities::{branch, item, label, leaf, memo, tally},
     nested::{author, biography, book, book_genre, genre},
-    ruled::{basket, card, draft, product},
+    ruled::{basket, card, draft, gauge, product},
     tangled::{folder, shelf, tagging},
 };
 
 /// The models of [`create_tables`].
-pub const MODELS: [&str; 8] = ["item", "label", "branch", "leaf", "memo", "folder", "tagging", "shelf"];
+pub const MODELS: [&str; 9] =
+    ["item", "label", "branch", "leaf", "memo", "folder", "tagging", "shelf", "gauge"];
 
 /// The models that a [`Device`] holds beside them.
 const MORE_MODELS: [&str; 10] =
@@ -157,6 +158,7 @@ pub async fn dump_of(db: &DatabaseConnection) -> String {
         ("folders", "id, parent_id, name"),
         ("taggings", "folder_id, label_id, why"),
         ("shelves", "id, room, slot, code, note"),
+        ("gauges", "id, count, peak, low, x, y"),
         ("tallies", "id, name, total"),
         ("baskets", "id, tags"),
         ("authors", "id, name"),
@@ -197,6 +199,7 @@ pub async fn create_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
         schema.create_table_from_entity(folder::Entity),
         schema.create_table_from_entity(tagging::Entity),
         schema.create_table_from_entity(shelf::Entity),
+        schema.create_table_from_entity(gauge::Entity),
     ] {
         db.execute(table.if_not_exists()).await?;
     }

@@ -109,6 +109,41 @@ pub mod draft {
     }
 }
 
+/// An entity of numbers, each with a rule of its own.
+pub mod gauge {
+    use sea_orm::entity::prelude::*;
+    use sync_core::Syncable;
+
+    /// One row of `gauges`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "gauges")]
+    #[sync(id = "gauge")]
+    pub struct Model {
+        /// The key.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// A count.
+        #[sync(strategy = "counter")]
+        pub count: i64,
+        /// The largest.
+        #[sync(strategy = "max")]
+        pub peak: Option<i64>,
+        /// The smallest.
+        #[sync(strategy = "min")]
+        pub low: i64,
+        /// Half of a place.
+        #[sync(group = "place")]
+        pub x: i64,
+        /// The other half.
+        #[sync(group = "place")]
+        pub y: i64,
+    }
+
+    /// None.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
 /// An entity with a set.
 pub mod basket {
     use sea_orm::entity::prelude::*;

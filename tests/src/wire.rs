@@ -70,6 +70,14 @@ impl Author {
         change
     }
 
+    /// The delete of the record that `before` inserted.
+    pub fn delete(&mut self, before: &Change) -> Change {
+        let mut change = self.edit(before, &[]);
+        change.kind = ChangeKind::Delete;
+        change.generation = before.generation + 1;
+        change
+    }
+
     /// Pushes changes.
     ///
     /// # Errors

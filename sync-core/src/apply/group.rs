@@ -13,6 +13,7 @@ use sea_orm::ConnectionTrait;
 use super::{
     ApplyError, foreign,
     pending::{self, PendingReason, Wait},
+    relatives,
     rows::{self, Work},
     settle::any_kept_out,
     unique,
@@ -381,7 +382,7 @@ async fn keep_keys(
                 list(unique.name.clone(), held.bytes());
             }
         }
-        for (_, parent) in foreign::parents(bindings, &key, working) {
+        for (_, parent) in relatives::parents(bindings, &key, working) {
             list(parent.constraint(), parent.bytes());
         }
         // A record without a key of either kind is listed all the same: it is looked at again with the rest.

@@ -8,6 +8,7 @@
 //! * `working` the records of a group while they change
 //! * `unique` which record of several with one unique key is shown
 //! * `foreign` whose parents are there, whose children must step back
+//! * `relatives` who is whose parent
 //! * `settle` what a flush set free, pushed aside or must put back
 //! * `rows` the statements that bring a table in line
 //! * `vacate` unique values that move between rows
@@ -27,6 +28,7 @@ mod known;
 mod mend;
 mod pending;
 mod refound;
+mod relatives;
 mod retry;
 mod rows;
 mod settle;

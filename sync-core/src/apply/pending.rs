@@ -141,6 +141,23 @@ pub(crate) async fn clear(
     row.map_or(Ok(None), |row| sql::column(&row, 0))
 }
 
+/// Those of `records` that lack a parent.
+pub(super) async fn lack_parents(
+    write: &Write<'_>,
+    head: &Head,
+    model: i64,
+    records: Vec<RecordId>,
+) -> Result<Vec<RecordId>, StoreError> {
+    let statement = format!(
+        "SELECT record FROM sync_pending WHERE library = {} AND model = {model} AND reason = '{}' AND record IN",
+        head.library,
+        PendingReason::MissingParent,
+    );
+    let records = records.into_iter().map(|record| record.as_bytes().to_vec().into()).collect();
+    let found = sql::select_in(write.db, &statement, "", records).await?;
+    found.iter().map(|row| Ok(RecordId::from_bytes(sql::column::<Vec<u8>>(row, 0)?))).collect()
+}
+
 /// How many records are pending.
 pub(crate) async fn count<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
     let row = sql::one(db, "SELECT count(*) FROM sync_pending", []).await?;

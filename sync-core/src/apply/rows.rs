@@ -31,6 +31,8 @@ pub(crate) fn judge(set: &mut WorkingSet) {
         if !(working.changed || working.candidate) || !open {
             continue;
         }
+        // Whether a parent is lacking is decided anew after this.
+        working.wait = None;
         check_values(working);
         working.refused = working.denied.clone().or_else(|| working.refused.take());
         if let Some(wait) = working.refused.clone() {

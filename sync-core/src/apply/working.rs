@@ -68,6 +68,11 @@ impl Working {
         self.object.is_alive()
     }
 
+    /// True if the record existed once and does not any more.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.object.generation > 0 && !self.is_alive()
+    }
+
     /// The row, if it is one of the generation that the object is in: of an earlier life nothing stays.
     pub(crate) fn row_of_this_life(&self) -> Option<&[SyncValue]> {
         let generation = self.before.as_ref()?.generation;
@@ -136,13 +141,17 @@ impl WorkingSet {
         self.records.get(key)
     }
 
-    /// Looks at those of `records` again that are not shown.
-    pub(crate) fn nominate(&mut self, model: i64, records: impl IntoIterator<Item = RecordId>) {
+    /// Looks at those of `records` again that are not shown. True if one of them was not to be looked at before.
+    pub(crate) fn nominate(&mut self, model: i64, records: impl IntoIterator<Item = RecordId>) -> bool {
+        let mut new = false;
         for record in records {
             if let Some(working) = self.records.get_mut(&(model, record)) {
-                working.candidate |= working.is_alive() && !working.was_shown();
+                let candidate = working.is_alive() && !working.was_shown();
+                new |= candidate && !working.candidate;
+                working.candidate |= candidate;
             }
         }
+        new
     }
 
     /// The keys of the records for which `wanted` holds, in one order on every replica.

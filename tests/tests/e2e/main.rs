@@ -6,6 +6,7 @@ mod capture;
 mod capture_nested;
 mod constraints;
 mod converge;
+mod cycles;
 mod dropped_calls;
 mod dropped_writes;
 mod exact;

@@ -118,6 +118,7 @@ impl World {
         let counts = &mut self.counts;
         counts.released += u64::from(held < device.held);
         device.held = held;
+        counts.in_a_cycle += expected.in_a_cycle();
         for (record, reason) in &expected.waiting {
             match reason {
                 PendingReason::Hidden => counts.hidden += 1,

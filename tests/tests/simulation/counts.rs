@@ -18,6 +18,13 @@ pub(crate) struct Counts {
     pub(crate) held: u64,
     pub(crate) released: u64,
     pub(crate) interrupted: u64,
+    pub(crate) counted_apart: u64,
+    pub(crate) raised_apart: u64,
+    pub(crate) lowered_apart: u64,
+    pub(crate) placed_apart: u64,
+    pub(crate) filled_apart: u64,
+    pub(crate) written_apart: u64,
+    pub(crate) in_a_cycle: u64,
 }
 
 impl Counts {
@@ -29,6 +36,29 @@ impl Counts {
             records.entry((&change.model, &change.record)).or_default().push(change);
         }
         for changes in records.values() {
+            let apart = |column: &str| {
+                let says = |change: &&&Change| change.cells.iter().any(|cell| cell.column == column);
+                let said: Vec<_> = changes.iter().filter(says).collect();
+                said.iter().enumerate().fold(0, |sum, (at, one)| {
+                    let apart = |other: &&&&Change| {
+                        !one.context.covers(other.id)
+                            && !other.context.covers(one.id)
+                            && one.generation == other.generation
+                    };
+                    sum + said[at + 1..].iter().filter(apart).count() as u64
+                })
+            };
+            match changes[0].model.as_str() {
+                "gauge" => {
+                    self.counted_apart += apart("count");
+                    self.raised_apart += apart("peak");
+                    self.lowered_apart += apart("low");
+                    self.placed_apart += apart("x");
+                }
+                "basket" => self.filled_apart += apart("tags"),
+                "card" => self.written_apart += apart("front"),
+                _ => {}
+            }
             let deletes = changes.iter().filter(|change| change.kind == ChangeKind::Delete);
             for delete in deletes {
                 let apart =
@@ -47,7 +77,7 @@ impl Counts {
         }
     }
 
-    pub(crate) fn all(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 19] {
         [
             ("delete against update", self.delete_against_update),
             ("creation against delete", self.creation_against_delete),
@@ -61,10 +91,17 @@ impl Counts {
             ("held", self.held),
             ("held and released", self.released),
             ("interrupted round", self.interrupted),
+            ("counted apart", self.counted_apart),
+            ("raised a maximum apart", self.raised_apart),
+            ("lowered a minimum apart", self.lowered_apart),
+            ("wrote a group apart", self.placed_apart),
+            ("filled a set apart", self.filled_apart),
+            ("wrote a whole record apart", self.written_apart),
+            ("shown in a cycle", self.in_a_cycle),
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut u64; 12] {
+    fn all_mut(&mut self) -> [&mut u64; 19] {
         [
             &mut self.delete_against_update,
             &mut self.creation_against_delete,
@@ -78,6 +115,13 @@ impl Counts {
             &mut self.held,
             &mut self.released,
             &mut self.interrupted,
+            &mut self.counted_apart,
+            &mut self.raised_apart,
+            &mut self.lowered_apart,
+            &mut self.placed_apart,
+            &mut self.filled_apart,
+            &mut self.written_apart,
+            &mut self.in_a_cycle,
         ]
     }
 }

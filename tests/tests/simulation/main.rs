@@ -11,6 +11,7 @@ mod faulty;
 mod operations;
 mod oracle;
 mod random;
+mod rules;
 mod schema;
 mod world;
 

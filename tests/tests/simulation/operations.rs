@@ -49,13 +49,16 @@ pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection) -> Operati
 }
 
 async fn write(rng: &mut Rng, db: &DatabaseConnection) -> Vec<String> {
-    match rng.below(16) {
+    match rng.below(19) {
         0 | 1 => item(rng),
         2..=4 => label(rng, db).await,
         5..=7 => branch(rng),
         8 => memo(rng),
         9..=11 => folder(rng),
         12 | 13 => tagging(rng),
+        14 => gauge(rng),
+        15 => basket(rng),
+        16 => card(rng),
         _ => shelf(rng, db).await,
     }
 }
@@ -239,4 +242,51 @@ async fn shelf(rng: &mut Rng, db: &DatabaseConnection) -> Vec<String> {
         7 => vec![format!("UPDATE shelves SET slot = NULL WHERE room = {room}")],
         _ => vec![format!("DELETE FROM shelves WHERE id = {id}")],
     }
+}
+
+fn gauge(rng: &mut Rng) -> Vec<String> {
+    let id = any(rng, 8);
+    let [n, m] = [rng.below(20), rng.below(20)];
+    let peak = maybe(rng, m.to_string());
+    let set = |what: String| vec![format!("UPDATE gauges SET {what} WHERE id = {id}")];
+    match rng.below(10) {
+        0..=2 => vec![format!(
+            "INSERT INTO gauges (id, count, peak, low, x, y) VALUES ({id}, {n}, {peak}, {m}, {n}, {m})"
+        )],
+        3 => set(format!("count = count + {n}")),
+        4 => vec![format!("UPDATE gauges SET count = count - 1, peak = {peak} WHERE count > {n}")],
+        5 => set(format!("count = {n}, low = {m}")),
+        6 => set(format!("peak = {peak}, low = {n}")),
+        7 => set(format!("x = {n}")),
+        8 => set(format!("y = {n}, count = count + 1")),
+        _ => vec![format!("DELETE FROM gauges WHERE id = {id}")],
+    }
+}
+
+fn basket(rng: &mut Rng) -> Vec<String> {
+    let id = any(rng, 9);
+    let chosen: Vec<String> = (0..5).filter(|_| rng.chance(40)).map(|tag| format!("\"t{tag}\"")).collect();
+    let tags = format!("'[{}]'", chosen.join(","));
+    let tag = rng.below(5);
+    match rng.below(8) {
+        0..=2 => vec![format!("INSERT INTO baskets (id, tags) VALUES ({id}, {tags})")],
+        3 | 4 => vec![format!("UPDATE baskets SET tags = {tags} WHERE id = {id}")],
+        5 | 6 => vec![format!(
+            "UPDATE baskets SET tags = json_insert(tags, '$[#]', 't{tag}') WHERE id = {id} AND tags NOT LIKE '%t{tag}%'"
+        )],
+        _ => vec![format!("DELETE FROM baskets WHERE id = {id}")],
+    }
+}
+
+fn card(rng: &mut Rng) -> Vec<String> {
+    let id = any(rng, 10);
+    let (text, hint) = (word(rng), word(rng));
+    let hint = maybe(rng, hint);
+    vec![match rng.below(8) {
+        0..=2 => format!("INSERT INTO cards (id, front, back, hint) VALUES ({id}, {text}, {text}, {hint})"),
+        3 | 4 => format!("UPDATE cards SET front = {text} WHERE id = {id}"),
+        5 => format!("UPDATE cards SET back = {text} WHERE id = {id}"),
+        6 => format!("UPDATE cards SET hint = {hint} WHERE id = {id}"),
+        _ => format!("DELETE FROM cards WHERE id = {id}"),
+    }]
 }

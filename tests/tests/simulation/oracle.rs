@@ -9,7 +9,10 @@ use sync_core::{
     merge::{Digest, Object, contribution, join},
 };
 
-use super::schema::{Orphan, TABLES, Table};
+use super::{
+    rules,
+    schema::{Orphan, TABLES, Table},
+};
 
 /// A record: its model and its key.
 pub(crate) type Record = (&'static str, RecordId);
@@ -23,12 +26,15 @@ pub(crate) struct Expected {
     /// The alive records without a row.
     pub(crate) waiting: BTreeMap<Record, PendingReason>,
     pub(crate) digest: [u8; 16],
+    /// What columns with a rule of their own hold.
+    ruled: BTreeMap<(Record, &'static str), SyncValue>,
 }
 
 impl Expected {
     /// What follows from `changes`.
     pub(crate) fn of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
-        let mut expected = Self::default();
+        let changes: Vec<&Change> = changes.into_iter().collect();
+        let mut expected = Self { ruled: rules::ruled(&changes), ..Self::default() };
         for change in changes {
             let table = table(&change.model);
             join(expected.objects.entry((table.model, change.record.clone())).or_default(), change);
@@ -37,6 +43,7 @@ impl Expected {
         for ((model, record), object) in &expected.objects {
             let cells = object.cells.iter().map(|cell| (cell.column.as_str(), cell.version, cell.hash));
             digest.add(contribution(model, record, object.generation, cells));
+            rules::check_group(model, object);
         }
         expected.digest = digest.to_bytes();
         expected.decide();
@@ -99,6 +106,19 @@ impl Expected {
         })
     }
 
+    /// How many shown folders are in themselves, by others or directly.
+    pub(crate) fn in_a_cycle(&self) -> u64 {
+        let parent = |record: &Record| {
+            let value = value_of(table("folder"), &record.1, &self.objects[record], "parent_id");
+            Some(("folder", sync_core::encode_key(&[value]))).filter(|parent| self.rows.contains_key(parent))
+        };
+        let returns = |folder: &&Record| {
+            let above = std::iter::successors(parent(folder), parent).take(self.rows.len());
+            above.into_iter().any(|record| record == **folder)
+        };
+        self.rows.keys().filter(|record| record.0 == "folder").filter(returns).count() as u64
+    }
+
     fn is_deleted(&self, record: &Record) -> bool {
         self.objects.get(record).is_some_and(|object| object.generation > 0 && !object.is_alive())
     }
@@ -109,7 +129,8 @@ impl Expected {
         let columns = table.keys.iter().chain(table.columns.iter().map(|(name, _)| name));
         let values: Vec<String> = columns
             .map(|column| {
-                let value = value_of(table, &record.1, object, column);
+                let ruled = self.ruled.get(&(record.clone(), *column)).cloned();
+                let value = ruled.unwrap_or_else(|| value_of(table, &record.1, object, column));
                 let foreign = table.foreign.iter().find(|foreign| foreign.column == *column);
                 let nulled = foreign.is_some_and(|foreign| {
                     foreign.orphan == Orphan::Nulled
@@ -160,6 +181,7 @@ fn quoted(value: &SyncValue) -> String {
         SyncValue::Null => "NULL".to_owned(),
         SyncValue::I64(number) => number.to_string(),
         SyncValue::Text(text) => format!("'{text}'"),
+        SyncValue::Json(json) => format!("'{json}'"),
         SyncValue::Uuid(uuid) => format!("X'{}'", uuid.simple().to_string().to_uppercase()),
         other => panic!("no column of the harness holds {other:?}"),
     }

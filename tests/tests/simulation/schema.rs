@@ -27,7 +27,7 @@ pub(crate) struct Table {
     pub(crate) foreign: &'static [Foreign],
 }
 
-pub(crate) const TABLES: [Table; 8] = [
+pub(crate) const TABLES: [Table; 11] = [
     Table {
         model: "item",
         table: "items",
@@ -93,6 +93,30 @@ pub(crate) const TABLES: [Table; 8] = [
         keys: &["id"],
         columns: &[("room", false), ("slot", true), ("code", true), ("note", false)],
         uniques: &[&["room", "slot"], &["code"]],
+        foreign: &[],
+    },
+    Table {
+        model: "gauge",
+        table: "gauges",
+        keys: &["id"],
+        columns: &[("count", false), ("peak", true), ("low", false), ("x", false), ("y", false)],
+        uniques: &[],
+        foreign: &[],
+    },
+    Table {
+        model: "basket",
+        table: "baskets",
+        keys: &["id"],
+        columns: &[("tags", false)],
+        uniques: &[],
+        foreign: &[],
+    },
+    Table {
+        model: "card",
+        table: "cards",
+        keys: &["id"],
+        columns: &[("front", false), ("back", false), ("hint", true)],
+        uniques: &[],
         foreign: &[],
     },
 ];

@@ -11,7 +11,7 @@ use sync_core::{
     Change, LibraryId, Limits, Peer, PendingReason, PushRequest, Stamp, SyncEngine, SyncError, SyncReport,
     testing::ManualClock,
 };
-use sync_tests::device::{MODELS, create_tables};
+use sync_tests::device::{MODELS, create_more_tables, create_tables};
 
 use super::{
     checks::dump,
@@ -103,10 +103,11 @@ impl World {
     async fn join(&mut self) {
         let db = Database::connect("sqlite::memory:").await.expect("a database");
         create_tables(&db).await.expect("tables");
+        create_more_tables(&db).await.expect("tables");
         let clock = ManualClock::at(BEGIN_MS);
         let engine = SyncEngine::builder(db.clone())
             .library(self.library)
-            .models(MODELS)
+            .models(MODELS.into_iter().chain(["basket", "card"]))
             .limits(self.limits.clone())
             .time(Arc::new(clock.clone()))
             .random(Arc::new(Seeded::new(self.rng.next())))
