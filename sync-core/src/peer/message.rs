@@ -41,7 +41,7 @@ pub struct Hello {
     pub newest_of_yours: Option<Stamp>,
     /// A mark that the caller has just left in its database, sent after it was told that both sides are one device: who
     /// finds it in its own database is spoken to by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub probe: Option<uuid::Uuid>,
 }
 
