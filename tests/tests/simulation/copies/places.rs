@@ -12,7 +12,7 @@ use sync_core::{
     Change, DeviceId, Entry, LibraryId, Limits, Peer, PullRequest, Seq, Stamp, SyncEngine, Vector,
     testing::ManualClock,
 };
-use sync_tests::device::{MODELS, create_tables};
+use sync_tests::device::{MODELS, create_more_tables, create_tables};
 use tempfile::TempDir;
 
 use super::{
@@ -108,9 +108,10 @@ impl Places {
         }
         let db = Database::connect(sync_core::sqlite(&self.places[at].path)).await.expect("a database");
         create_tables(&db).await.expect("tables");
+        create_more_tables(&db).await.expect("tables");
         let engine = SyncEngine::builder(db.clone())
             .library(self.library)
-            .models(MODELS)
+            .models(MODELS.into_iter().chain(["basket", "card"]))
             .limits(self.limits.clone())
             .time(Arc::new(self.places[at].clock.clone()))
             .random(Arc::new(Seeded::new(self.rng.next())))
