@@ -16,6 +16,7 @@
 //! * ledger: the only writer of objects, log, chain, digest and vector
 //! * capture: from a write to the ledger
 //! * apply: from the ledger to a row
+//! * members: the engine's own models, which travel like any other
 //! * peer: the protocol, both sides
 //! * engine: wires them, and is what an application holds
 //!
@@ -35,6 +36,7 @@ pub mod conformance;
 mod engine;
 mod ids;
 mod ledger;
+mod members;
 pub mod merge;
 mod model;
 mod peer;
@@ -59,7 +61,7 @@ pub use model::{
     ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, Join, JoinReport, Leave, Limits, Notice, ObjectsCursor, ObjectsPage,
+    Answer, Call, Entry, Hello, Join, JoinReport, Leave, Limits, Member, Notice, ObjectsCursor, ObjectsPage,
     ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest, PullResponse, PushRequest, PushResponse,
     RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord,
     ReplayReport, Request, Resolution, StateHash, SyncError, SyncReport, Unmended,

@@ -11,6 +11,7 @@
 //! * `events` what happened, as a stream
 //! * `changed` what changed of one entity, for user interfaces
 //! * `library` joining a library and leaving one
+//! * `members` who takes part in the library
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
 //! * `records` history, conflicts, pending
@@ -24,6 +25,7 @@ mod follow;
 mod handle;
 mod keys;
 mod library;
+mod members;
 mod records;
 mod repair;
 mod status;

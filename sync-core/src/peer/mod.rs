@@ -10,6 +10,7 @@ mod identity;
 mod join;
 mod judge;
 mod limits;
+mod members;
 mod message;
 mod outcomes;
 mod positions;
@@ -34,6 +35,7 @@ pub use message::{
 
 pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
+pub use members::Member;
 pub use repair::{
     RangeDigests, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport,
     Unmended,

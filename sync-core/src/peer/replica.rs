@@ -15,9 +15,9 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Limits, Refused, RepairReport, SyncError,
+    Limits, RepairReport, SyncError,
     identity::refuse_taken_tails,
-    outcomes::LastRound,
+    outcomes::{LastRound, Received},
     positions,
     repair::{LastLook, LastRepair},
     stage::Stage,
@@ -74,6 +74,8 @@ pub(crate) struct Replica {
     pub(crate) store: Store,
     pub(crate) models: Models,
     pub(crate) limits: Limits,
+    /// What people call this device.
+    pub(super) device_name: Option<String>,
     identity: Arc<RwLock<Identity>>,
     pub(super) reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
@@ -92,13 +94,20 @@ const FIRST_BATCH: u32 = 2_000;
 const SMALLEST_BATCH: u32 = 100;
 
 impl Replica {
-    pub(crate) fn new(store: Store, models: Models, limits: Limits, identity: Identity) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        models: Models,
+        limits: Limits,
+        device_name: Option<String>,
+        identity: Identity,
+    ) -> Self {
         let (reports, _) = broadcast::channel(limits.event_buffer.max(1));
         let most = limits.flush_batch.max(1);
         Self {
             store,
             models,
             limits,
+            device_name,
             identity: Arc::new(RwLock::new(identity)),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
@@ -318,6 +327,7 @@ impl Replica {
                     let applied =
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
                     received.merged = applied.merged;
+                    received.system = applied.system;
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
@@ -422,21 +432,4 @@ impl Replica {
         }
         Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
-}
-
-/// What became of received changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) merged: u64,
-    pub(crate) duplicates: u64,
-    pub(crate) held: u64,
-    pub(crate) staged: u64,
-    pub(crate) conflicts: u64,
-    pub(crate) pending: u64,
-    /// How far ahead the furthest held change is, in milliseconds.
-    pub(crate) ahead_ms: u64,
-    /// An author was found to be forked: all positions begin anew.
-    pub(crate) forked: bool,
-    /// What was not taken.
-    pub(crate) refused: Vec<Refused>,
 }

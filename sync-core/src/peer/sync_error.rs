@@ -53,6 +53,11 @@ pub enum SyncError {
     /// The log does not tell all that is here, so nothing can be rebuilt from it: repair with a peer instead.
     #[error("the log does not tell all that is here: {0}; repair with a peer")]
     LogIncomplete(String),
+    /// A device does not say of itself that it is gone.
+    #[error(
+        "a device cannot remove itself: it leaves the library with `engine.leave`, and another device removes it"
+    )]
+    OwnDevice,
     /// The engine was shut down.
     #[error("the engine was shut down")]
     Shutdown,

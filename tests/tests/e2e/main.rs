@@ -17,6 +17,7 @@ mod identity;
 mod join;
 mod limits;
 mod many;
+mod members;
 mod migrator;
 mod observe;
 mod sets;
