@@ -48,18 +48,69 @@ pub(crate) async fn insert_rows<C: ConnectionTrait>(
 ) -> Result<(), StoreError> {
     debug_assert_eq!(rows.len() % width, 0, "whole rows");
     let mut rows = rows.into_iter();
-    let mut left = rows.len() / width;
     for size in CHUNKS.iter().copied().filter(|size| size * width <= MAX_VARIABLES) {
-        if left < size {
-            continue;
-        }
-        let sql = format!("{head} VALUES {} {tail}", tuples(size, width));
-        while left >= size {
-            execute(db, &sql, rows.by_ref().take(size * width)).await?;
-            left -= size;
+        let (mut sql, mut shared) = (String::new(), Vec::new());
+        while rows.len() >= size * width {
+            let found = shared_columns(&rows.as_slice()[..size * width], width);
+            if sql.is_empty() || found != shared {
+                shared = found;
+                sql = format!("{head} VALUES {} {tail}", tuples_sharing(size, &shared));
+            }
+            execute(db, &sql, each_once(rows.by_ref().take(size * width), size, &shared)).await?;
         }
     }
     Ok(())
+}
+
+/// Which of `width` columns hold one integer, or NULL, in all of `rows`: such a value is bound once.
+fn shared_columns(rows: &[Value], width: usize) -> Vec<bool> {
+    let (first, others) = rows.split_at(width);
+    let mut shared: Vec<bool> =
+        first.iter().map(|value| !others.is_empty() && is_shared(value, value)).collect();
+    for row in others.chunks_exact(width) {
+        for ((shared, value), first) in shared.iter_mut().zip(row).zip(first) {
+            *shared = *shared && is_shared(first, value);
+        }
+    }
+    shared
+}
+
+fn is_shared(first: &Value, value: &Value) -> bool {
+    match (first, value) {
+        (Value::BigInt(first), Value::BigInt(value)) => first == value,
+        (Value::Bytes(first), Value::Bytes(value)) => first.is_none() && value.is_none(),
+        _ => false,
+    }
+}
+
+/// The values of `size` rows without repeating the shared ones, which come last.
+fn each_once(rows: impl Iterator<Item = Value>, size: usize, shared: &[bool]) -> Vec<Value> {
+    let width = shared.len();
+    let mut values = Vec::with_capacity(size * width);
+    let mut once = Vec::new();
+    for (at, value) in rows.enumerate() {
+        if !shared[at % width] {
+            values.push(value);
+        } else if at < width {
+            once.push(value);
+        }
+    }
+    values.append(&mut once);
+    values
+}
+
+/// `size` tuples, whose shared columns name the variables behind all others.
+fn tuples_sharing(size: usize, shared: &[bool]) -> String {
+    let own = shared.iter().filter(|shared| !**shared).count();
+    let mut next = size * own;
+    let columns: Vec<String> = shared
+        .iter()
+        .map(|shared| {
+            next += usize::from(*shared);
+            if *shared { format!("${next}") } else { "?".into() }
+        })
+        .collect();
+    vec![format!("({})", columns.join(",")); size].join(",")
 }
 
 /// The rows of `{head} (?, ?, ..) {tail}` for all of `keys`, some hundred at a time.
