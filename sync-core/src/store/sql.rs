@@ -1,11 +1,20 @@
 //! Short words for statements. Names never come from the wire: callers quote what the registry gave them.
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use std::{task::Poll, time::Duration};
+
+use futures_util::StreamExt;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait, Value};
 
 use super::StoreError;
 
 /// How many rows go into one statement; each size is one prepared statement in the connection's cache.
 const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// So many rows of a query are fetched as they come.
+const FIRST_ROWS: usize = 64;
+
+/// How long the others may gather: the least that the runtime's clock tells.
+const ROWS_PAUSE: Duration = Duration::from_millis(1);
 
 /// Runs `sql` with `values`; gives the number of rows it touched.
 pub(crate) async fn execute<C: ConnectionTrait>(
@@ -25,6 +34,33 @@ pub(crate) async fn all<C: ConnectionTrait>(
 ) -> Result<Vec<QueryResult>, StoreError> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     Ok(db.query_all_raw(statement).await?)
+}
+
+/// All rows of `sql`, which may be many. SQLite's thread hands them over one by one, and to be woken for each few of
+/// them costs more than to read them: after the first ones they are fetched when some hundred lie ready.
+pub(crate) async fn all_of_many<C: ConnectionTrait + StreamTrait>(
+    db: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, StoreError> {
+    let backend = ConnectionTrait::get_database_backend(db);
+    let stream = db.stream_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let mut stream = std::pin::pin!(stream);
+    let mut rows = Vec::new();
+    loop {
+        let next = match futures_util::poll!(stream.next()) {
+            Poll::Ready(next) => next,
+            Poll::Pending if rows.len() < FIRST_ROWS => stream.next().await,
+            Poll::Pending => {
+                tokio::time::sleep(ROWS_PAUSE).await;
+                continue;
+            }
+        };
+        match next {
+            Some(row) => rows.push(row?),
+            None => return Ok(rows),
+        }
+    }
 }
 
 /// The first row of `sql`.
