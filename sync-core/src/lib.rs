@@ -51,10 +51,12 @@ pub use apply::PendingReason;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag};
 pub use engine::{
     ActiveOf, Changed, Changes, ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState,
-    HistoryEntry, KeyOf, PeerStatus, Pending, RecordChange, Status, SyncEngine, Verification,
+    HistoryEntry, KeyOf, KnownChange, PeerStatus, Pending, RecordChange, Schema, Status, SyncEngine,
+    Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
 pub use ledger::{Renewal, RenewalReason};
+pub use members::schema::{NewColumn, NewTable, SchemaChange, SchemaError, SchemaType, SchemaValue};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, MergePolicy, ModelError, ModelOf,

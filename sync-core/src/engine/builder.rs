@@ -9,7 +9,7 @@ use crate::{
     capture::Models,
     ids::LibraryId,
     ledger::{Head, Identity},
-    members::system_models,
+    members::{schema, system_models},
     model::{ModelError, Registration, Syncable, adapters_with, registered},
     peer::{Limits, Replica, SyncError},
     runtime::{Random, Runtime, Spawn, Time},
@@ -154,6 +154,9 @@ impl EngineBuilder {
             .store
             .write(move |write| {
                 Box::pin(async move {
+                    // Before models are bound: one may have the column or the name that a change brings.
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    schema::carry_out(write, &mut head, opening.models.adapters()).await?;
                     opening.models.refresh(write).await?;
                     Head::load(write.db, &write.names).await?.save(write.db).await?;
                     Ok::<_, SyncError>(())

@@ -4,12 +4,14 @@
 //! `capture` and `apply` treat them like any table that syncs, so they travel, merge and are repaired in the same way.
 //!
 //! * `devices` who is a member
+//! * `schema` what the application's tables are made of
 
 pub(crate) mod devices;
+pub(crate) mod schema;
 
 use crate::model::Registration;
 
 /// The engine's own models.
-pub(crate) fn system_models() -> [Registration; 1] {
-    [Registration::of::<devices::ActiveModel>()]
+pub(crate) fn system_models() -> [Registration; 2] {
+    [Registration::of::<devices::ActiveModel>(), Registration::of::<schema::ActiveModel>()]
 }

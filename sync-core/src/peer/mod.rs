@@ -18,6 +18,7 @@ mod repair;
 mod replica;
 mod resolve;
 mod round;
+mod schema;
 mod serve;
 mod stage;
 mod sync_error;

@@ -51,6 +51,8 @@ pub(crate) struct Received {
     pub(crate) merged: u64,
     /// How many of them are of the engine's own models.
     pub(crate) system: u64,
+    /// True if changes of the library's schema are among them.
+    pub(crate) schema: bool,
     pub(crate) duplicates: u64,
     pub(crate) held: u64,
     pub(crate) staged: u64,

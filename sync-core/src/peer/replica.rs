@@ -27,6 +27,7 @@ use crate::{
     capture::{self, Batch, Flushed, LocalChange, Models},
     ids::{DeviceId, LibraryId, RecordId, Seq},
     ledger::{self, Head, Identity, RenewalReason},
+    members::schema,
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
@@ -313,7 +314,8 @@ impl Replica {
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
-        self.store
+        let received = self
+            .store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
@@ -328,6 +330,7 @@ impl Replica {
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
                     received.merged = applied.merged;
                     received.system = applied.system;
+                    received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
@@ -340,12 +343,16 @@ impl Replica {
                     if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
-                    Ok(received)
+                    Ok::<_, SyncError>(received)
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())
+            .inspect_err(|_| stage.failed())?;
+        if received.schema {
+            self.follow_schema().await?;
+        }
+        Ok(received)
     }
 
     /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.
@@ -405,6 +412,7 @@ impl Replica {
 
     /// Looks again at all that is pending. Gives how many records are pending no more.
     pub(crate) async fn retry_pending(self: &Arc<Self>) -> Result<u64, SyncError> {
+        self.follow_schema().await?;
         let replica = self.clone();
         self.store
             .write(move |write| {
