@@ -19,6 +19,7 @@ mod limits;
 mod many;
 mod migrator;
 mod observe;
+mod quarrels;
 mod sets;
 mod settle;
 mod skew;
