@@ -21,6 +21,7 @@ mod members;
 mod migrator;
 mod observe;
 mod schema;
+mod quarrels;
 mod sets;
 mod settle;
 mod skew;
