@@ -11,6 +11,8 @@
 //! * `events` what happened, as a stream
 //! * `changed` what changed of one entity, for user interfaces
 //! * `library` joining a library and leaving one
+//! * `members` who takes part in the library
+//! * `schema` changes of the schema that travel
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
 //! * `records` history, conflicts, pending
@@ -24,8 +26,10 @@ mod follow;
 mod handle;
 mod keys;
 mod library;
+mod members;
 mod records;
 mod repair;
+mod schema;
 mod status;
 mod tasks;
 mod transaction;
@@ -38,5 +42,6 @@ pub use follow::{Follow, FollowState};
 pub use handle::SyncEngine;
 pub use keys::{ActiveOf, KeyOf};
 pub use records::{ConflictRecord, HistoryEntry, Pending};
+pub use schema::{KnownChange, Schema};
 pub use status::{PeerStatus, Status};
 pub use verify::{Finding, Verification};

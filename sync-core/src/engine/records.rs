@@ -200,7 +200,9 @@ impl SyncEngine {
     pub async fn pending(&self) -> Result<Vec<Pending>, SyncError> {
         let (db, names) = self.inner.replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        let records = apply::pending_records(&db, &names, head.library).await?;
+        let mut records = apply::pending_records(&db, &names, head.library).await?;
+        drop(db);
+        records.extend(self.inner.replica.pending_schema().await?);
         Ok(records
             .into_iter()
             .map(|one| Pending {

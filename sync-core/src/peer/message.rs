@@ -128,6 +128,9 @@ pub struct Refused {
 pub struct PushResponse {
     /// How many changes were new and are merged and durable.
     pub merged: u64,
+    /// How many of them are records of the engine's own: who is a member, and what else travels beside the application's data.
+    #[serde(default)]
+    pub system: u64,
     /// How many were here already.
     pub duplicates: u64,
     /// Changes from too far in the future: kept, merged when time has caught up.

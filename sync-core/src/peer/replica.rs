@@ -15,9 +15,9 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Limits, Refused, RepairReport, SyncError,
+    Limits, RepairReport, SyncError,
     identity::refuse_taken_tails,
-    outcomes::LastRound,
+    outcomes::{LastRound, Received},
     positions,
     repair::{LastLook, LastRepair},
     stage::Stage,
@@ -27,6 +27,7 @@ use crate::{
     capture::{self, Batch, Flushed, LocalChange, Models},
     ids::{DeviceId, LibraryId, RecordId, Seq},
     ledger::{self, Head, Identity, RenewalReason},
+    members::schema,
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
@@ -74,6 +75,8 @@ pub(crate) struct Replica {
     pub(crate) store: Store,
     pub(crate) models: Models,
     pub(crate) limits: Limits,
+    /// What people call this device.
+    pub(super) device_name: Option<String>,
     identity: Arc<RwLock<Identity>>,
     pub(super) reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
@@ -92,13 +95,20 @@ const FIRST_BATCH: u32 = 2_000;
 const SMALLEST_BATCH: u32 = 100;
 
 impl Replica {
-    pub(crate) fn new(store: Store, models: Models, limits: Limits, identity: Identity) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        models: Models,
+        limits: Limits,
+        device_name: Option<String>,
+        identity: Identity,
+    ) -> Self {
         let (reports, _) = broadcast::channel(limits.event_buffer.max(1));
         let most = limits.flush_batch.max(1);
         Self {
             store,
             models,
             limits,
+            device_name,
             identity: Arc::new(RwLock::new(identity)),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
@@ -304,7 +314,8 @@ impl Replica {
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
-        self.store
+        let received = self
+            .store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
@@ -318,6 +329,8 @@ impl Replica {
                     let applied =
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
                     received.merged = applied.merged;
+                    received.system = applied.system;
+                    received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
@@ -330,12 +343,16 @@ impl Replica {
                     if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
-                    Ok(received)
+                    Ok::<_, SyncError>(received)
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())
+            .inspect_err(|_| stage.failed())?;
+        if received.schema {
+            self.follow_schema().await?;
+        }
+        Ok(received)
     }
 
     /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.
@@ -395,6 +412,7 @@ impl Replica {
 
     /// Looks again at all that is pending. Gives how many records are pending no more.
     pub(crate) async fn retry_pending(self: &Arc<Self>) -> Result<u64, SyncError> {
+        self.follow_schema().await?;
         let replica = self.clone();
         self.store
             .write(move |write| {
@@ -422,21 +440,4 @@ impl Replica {
         }
         Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
-}
-
-/// What became of received changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) merged: u64,
-    pub(crate) duplicates: u64,
-    pub(crate) held: u64,
-    pub(crate) staged: u64,
-    pub(crate) conflicts: u64,
-    pub(crate) pending: u64,
-    /// How far ahead the furthest held change is, in milliseconds.
-    pub(crate) ahead_ms: u64,
-    /// An author was found to be forked: all positions begin anew.
-    pub(crate) forked: bool,
-    /// What was not taken.
-    pub(crate) refused: Vec<Refused>,
 }

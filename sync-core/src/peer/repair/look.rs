@@ -48,6 +48,10 @@ impl Replica {
         self.now_ms().saturating_add(self.limits.max_drift_ms)
     }
 
+    fn latest_here(&self, head: &Head) -> u64 {
+        head.latest_ms(self.now_ms(), self.limits.max_drift_ms)
+    }
+
     async fn survey(self: &Arc<Self>) -> Result<(Survey, LogTrust), SyncError> {
         // A damaged object that was written since cannot be logged before it is mended.
         match self.flush().await {
@@ -57,7 +61,7 @@ impl Replica {
         let bindings = self.models.bound();
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        let mut sights = Sights { noted: HashSet::new(), latest_ms: self.latest_ms() };
+        let mut sights = Sights { noted: HashSet::new(), latest_ms: self.latest_here(&head) };
         for binding in bindings.iter() {
             let noted = capture::dirty_records(&db, binding).await?;
             sights.noted.extend(noted.into_iter().map(|record| (binding.model, record)));
@@ -169,7 +173,8 @@ impl Replica {
                 Some(binding) => rows::by_record(&db, binding, [record]).await?.remove(record),
                 None => None,
             };
-            let fault: Option<Fault> = found.fault(binding, row.as_ref(), Sight::Quiet, self.latest_ms());
+            let fault: Option<Fault> =
+                found.fault(binding, row.as_ref(), Sight::Quiet, self.latest_here(&head));
             let Ok(stored) = found.object else { continue };
             if fault.is_some() {
                 continue;
