@@ -13,12 +13,15 @@
 //! * `library` joining a library and leaving one
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
-//! * `records` history, conflicts, pending
+//! * `records` history, pending
+//! * `conflicts`, `conflict_events` what was lost: listed, counted, settled; as a stream
 //! * `verify` whether ledger and rows are what they should be
 //! * `repair` mending what is not, with a peer or from the log
 
 mod builder;
 mod changed;
+mod conflict_events;
+mod conflicts;
 mod events;
 mod follow;
 mod handle;
@@ -33,10 +36,12 @@ mod verify;
 
 pub use builder::EngineBuilder;
 pub use changed::{Changed, Changes};
+pub use conflict_events::ConflictEvents;
+pub use conflicts::{Bucket, ConflictCount, ConflictRecord, ConflictState, Conflicts};
 pub use events::{Event, Events, RecordChange};
 pub use follow::{Follow, FollowState};
 pub use handle::SyncEngine;
 pub use keys::{ActiveOf, KeyOf};
-pub use records::{ConflictRecord, HistoryEntry, Pending};
+pub use records::{HistoryEntry, Pending};
 pub use status::{PeerStatus, Status};
 pub use verify::{Finding, Verification};

@@ -9,6 +9,7 @@
 //! * `chain` the hash that confirms what two replicas agree on
 //! * `objects` stored objects, by record
 //! * `commit` the one writer
+//! * `conflicts` which of them somebody decided
 //! * `origins` the vector: how far each author's chain is here without a gap
 //! * `pages` the log and the state feed, a page at a time, as others read them
 //! * `walk` all of it, a part at a time
@@ -17,6 +18,7 @@
 
 mod chain;
 mod commit;
+mod conflicts;
 mod error;
 mod found;
 mod head;
@@ -32,6 +34,7 @@ pub(crate) use error::LedgerError;
 
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
+pub(crate) use conflicts::{mark_settled, settle_conflicts};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
 pub(crate) use head::Head;
 pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};

@@ -4,6 +4,7 @@ mod adopt;
 mod background;
 mod capture;
 mod capture_nested;
+mod conflicts;
 mod constraints;
 mod converge;
 mod cycles;

@@ -76,10 +76,10 @@ async fn a_restored_value_gives_way_to_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_winner_that_is_kept_writes_nothing() {
+async fn a_conflict_that_is_dismissed_writes_nothing() {
     let (a, b, conflict) = clash().await;
     let before = (end_of_log(&a).await, a.dump().await);
-    a.engine.resolve(conflict.id, Resolution::KeepWinner).await.expect("settled");
+    a.engine.resolve(conflict.id, Resolution::Dismiss).await.expect("settled");
     assert_eq!((end_of_log(&a).await, a.dump().await), before);
     assert_eq!(a.engine.conflicts().await.expect("conflicts"), []);
     let again = a.engine.resolve(conflict.id, Resolution::RestoreLoser).await;
