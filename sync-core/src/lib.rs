@@ -50,10 +50,10 @@ pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag}
 pub use engine::{
     ActiveOf, Bucket, Changed, Changes, ConflictCount, ConflictEvents, ConflictRecord, ConflictState,
     Conflicts, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, KeyOf, PeerStatus,
-    Pending, RecordChange, Status, SyncEngine, Verification,
+    Pending, PendingRecords, RecordChange, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
-pub use ledger::{Renewal, RenewalReason};
+pub use ledger::{Renewal, RenewalReason, Retired};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, MergePolicy, ModelError, ModelOf,

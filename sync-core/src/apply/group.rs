@@ -262,6 +262,11 @@ async fn decide(
     refusals: &HashMap<Key, Wait>,
 ) -> Result<(), ApplyError> {
     for (key, working) in &mut set.records {
+        if let Some(wait) = refusals.get(key) {
+            // Also of one that nobody wrote: a parent that goes may have made it a write.
+            working.denied = Some(wait.clone());
+            working.changed = true;
+        }
         if working.changed || working.candidate {
             working.wait = None;
             working.judged = true;
@@ -269,9 +274,6 @@ async fn decide(
         }
         if !working.is_alive() {
             working.show = false;
-        }
-        if let Some(wait) = refusals.get(key) {
-            working.denied = Some(wait.clone());
         }
     }
     unique::decide(write, bindings, head, set).await?;

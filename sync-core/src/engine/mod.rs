@@ -13,7 +13,8 @@
 //! * `library` joining a library and leaving one
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
-//! * `records` history, pending
+//! * `records` history
+//! * `pending` what waits: listed, tried again, given up
 //! * `conflicts`, `conflict_events` what was lost: listed, counted, settled; as a stream
 //! * `verify` whether ledger and rows are what they should be
 //! * `repair` mending what is not, with a peer or from the log
@@ -27,6 +28,7 @@ mod follow;
 mod handle;
 mod keys;
 mod library;
+mod pending;
 mod records;
 mod repair;
 mod status;
@@ -42,6 +44,7 @@ pub use events::{Event, Events, RecordChange};
 pub use follow::{Follow, FollowState};
 pub use handle::SyncEngine;
 pub use keys::{ActiveOf, KeyOf};
-pub use records::{HistoryEntry, Pending};
+pub use pending::{Pending, PendingRecords};
+pub use records::HistoryEntry;
 pub use status::{PeerStatus, Status};
 pub use verify::{Finding, Verification};

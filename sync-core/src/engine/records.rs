@@ -1,4 +1,4 @@
-//! What happened to a record, and what waits.
+//! What happened to a record.
 
 use sea_orm::{EntityTrait, sea_query::IntoValueTuple};
 
@@ -7,7 +7,6 @@ use super::{
     keys::{self, ActiveOf, KeyOf},
 };
 use crate::{
-    apply::{self, PendingReason},
     change::{Cell, Change, ChangeKind},
     ids::{DeviceId, Name, RecordId, Seq},
     ledger::Head,
@@ -33,24 +32,6 @@ pub struct HistoryEntry {
     pub kind: ChangeKind,
     /// What it wrote: column and value. Of a counter or a set, what the device itself had added by then.
     pub values: Vec<(Name, SyncValue)>,
-}
-
-/// A record whose row is not, or not quite, what its object says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Pending {
-    /// The model's name on the wire.
-    pub model: Name,
-    /// The record.
-    pub record: RecordId,
-    /// Why.
-    pub reason: PendingReason,
-    /// Why, in words.
-    pub detail: String,
-    /// How often it was looked at.
-    pub attempts: u64,
-    /// Since when, in milliseconds since the Unix epoch.
-    pub since_ms: u64,
 }
 
 impl SyncEngine {
@@ -97,37 +78,5 @@ impl SyncEngine {
                 })
             })
             .collect()
-    }
-
-    /// Tries again to write every pending record, as each start of the engine does: after a migration lifted what kept a
-    /// row out. Rows that cannot be read and rows deleted without sync stay as they are. Gives how many records are
-    /// pending no more.
-    ///
-    /// # Errors
-    /// [`SyncError::Store`] if the database refuses.
-    pub async fn retry_pending(&self) -> Result<u64, SyncError> {
-        self.running()?;
-        self.inner.replica.retry_pending().await
-    }
-
-    /// The records whose rows are not what their objects say, longest waiting first.
-    ///
-    /// # Errors
-    /// [`SyncError::Store`] if the database refuses.
-    pub async fn pending(&self) -> Result<Vec<Pending>, SyncError> {
-        let (db, names) = self.inner.replica.store.read().await?;
-        let head = Head::load(&db, &names).await?;
-        let records = apply::pending_records(&db, &names, head.library).await?;
-        Ok(records
-            .into_iter()
-            .map(|one| Pending {
-                model: one.model,
-                record: one.record,
-                reason: one.reason,
-                detail: one.detail,
-                attempts: one.attempts,
-                since_ms: one.since,
-            })
-            .collect())
     }
 }

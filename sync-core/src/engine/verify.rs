@@ -79,7 +79,7 @@ impl SyncEngine {
             .write(move |write| {
                 Box::pin(async move {
                     let (bindings, head, _) = replica.begin(write, Batch::All).await?;
-                    let latest_ms = replica.now_ms().saturating_add(replica.limits.max_drift_ms);
+                    let latest_ms = head.latest_ms(replica.now_ms(), replica.limits.max_drift_ms);
                     let sights = Sights { noted: HashSet::new(), latest_ms };
                     let survey = ledger::survey(write.db, &write.names, &bindings, &head, &sights).await?;
                     Ok(verification(survey, &head))

@@ -10,6 +10,7 @@
 //! * `objects` stored objects, by record
 //! * `commit` the one writer
 //! * `conflicts` which of them somebody decided
+//! * `taken_back` what was logged under stamps from the future
 //! * `origins` the vector: how far each author's chain is here without a gap
 //! * `pages` the log and the state feed, a page at a time, as others read them
 //! * `walk` all of it, a part at a time
@@ -28,6 +29,7 @@ mod objects;
 mod origins;
 mod pages;
 mod survey;
+mod taken_back;
 mod walk;
 
 pub(crate) use error::LedgerError;
@@ -45,4 +47,6 @@ pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
 pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
+pub use taken_back::Retired;
+pub(crate) use taken_back::{Ahead, ahead_of, learn_retired, take_back};
 pub(crate) use walk::{LogWalk, Placed, objects_after};

@@ -26,12 +26,21 @@ use super::{
 pub(super) const BEGIN_MS: u64 = 1_700_000_000_000;
 
 /// Who syncs with whom.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Topology {
     Any,
     Star,
     Line,
+    Ring,
+    /// Two halves that meet at one pair of devices only.
+    Bridge,
 }
+
+const TOPOLOGIES: [Topology; 6] =
+    [Topology::Any, Topology::Any, Topology::Star, Topology::Line, Topology::Ring, Topology::Bridge];
+
+/// The models of a device that knows none of the others: it only passes things on.
+const OF_A_RELAY: [&str; 1] = ["tally"];
 
 pub(crate) struct World {
     rng: Rng,
@@ -49,11 +58,21 @@ pub(crate) struct World {
 pub(super) struct Device {
     pub(super) db: DatabaseConnection,
     pub(super) engine: SyncEngine,
+    pub(super) part: Part,
     clock: ManualClock,
     /// What was waiting, and what was shown, when last looked at.
     pub(super) waiting: BTreeMap<Record, PendingReason>,
     pub(super) shown: BTreeSet<Record>,
     pub(super) held: u64,
+}
+
+/// What a device does in its library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It writes, and shows what others wrote.
+    Writer,
+    /// Its program lacks the models: it passes on what it gets.
+    Relay,
 }
 
 /// A transaction that the database or the engine refused.
@@ -74,7 +93,7 @@ impl From<DbErr> for Failed {
 impl World {
     pub(crate) async fn new(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> Self {
         let mut rng = Rng::new(seed);
-        let topology = *rng.pick(&[Topology::Any, Topology::Any, Topology::Star, Topology::Line]);
+        let topology = *rng.pick(&TOPOLOGIES);
         let mut limits = Limits::default();
         if rng.chance(50) {
             limits.page_entries = 1 + u32::try_from(rng.below(12)).expect("small");
@@ -94,20 +113,31 @@ impl World {
             counts,
         };
         for _ in 0..3 + world.rng.below(3) {
-            world.join().await;
+            world.join(Part::Writer).await;
+        }
+        if world.rng.chance(30) {
+            // In the middle of a star, a line or a bridge.
+            let at = if world.topology == Topology::Star { 0 } else { world.devices.len() / 2 };
+            world.join(Part::Relay).await;
+            let relay = world.devices.pop().expect("the one that joined");
+            world.devices.insert(at, relay);
+            world.counts.relays += 1;
         }
         world
     }
 
     /// One more device.
-    async fn join(&mut self) {
+    async fn join(&mut self, part: Part) {
         let db = Database::connect("sqlite::memory:").await.expect("a database");
         create_tables(&db).await.expect("tables");
         create_more_tables(&db).await.expect("tables");
         let clock = ManualClock::at(BEGIN_MS);
         let engine = SyncEngine::builder(db.clone())
             .library(self.library)
-            .models(MODELS.into_iter().chain(["basket", "card"]))
+            .models(match part {
+                Part::Writer => MODELS.into_iter().chain(["basket", "card"]).collect::<Vec<_>>(),
+                Part::Relay => OF_A_RELAY.to_vec(),
+            })
             .limits(self.limits.clone())
             .time(Arc::new(clock.clone()))
             .random(Arc::new(Seeded::new(self.rng.next())))
@@ -116,7 +146,7 @@ impl World {
             .await
             .expect("an engine");
         let (waiting, shown) = (BTreeMap::new(), BTreeSet::new());
-        self.devices.push(Device { db, engine, clock, waiting, shown, held: 0 });
+        self.devices.push(Device { db, engine, part, clock, waiting, shown, held: 0 });
     }
 
     pub(super) fn note(&self, line: impl Into<String>) {
@@ -138,8 +168,9 @@ impl World {
             let at = self.rng.below(self.devices.len());
             self.devices[at].clock.step(i64::try_from(self.rng.below(2_000)).expect("small"));
             match self.rng.below(100) {
-                0..=64 => self.write(at).await,
-                65..=91 => self.sync().await,
+                0..=63 if self.devices[at].part == Part::Writer => self.write(at).await,
+                64 => self.rewire(),
+                0..=91 => self.sync().await,
                 92..=93 => self.clock(at),
                 94..=98 => self.replay(at).await,
                 _ => self.check(at).await,
@@ -195,6 +226,14 @@ impl World {
         self.note(format!("{at}: clock {step}"));
     }
 
+    /// Who syncs with whom is another from now on.
+    fn rewire(&mut self) {
+        let before = self.topology;
+        self.topology = *self.rng.pick(&TOPOLOGIES);
+        self.counts.rewired += u64::from(self.topology != before);
+        self.note(format!("{:?} from now on", self.topology));
+    }
+
     fn pair(&mut self) -> (usize, usize) {
         let count = self.devices.len();
         let (a, b) = match self.topology {
@@ -206,6 +245,22 @@ impl World {
             Topology::Line => {
                 let a = self.rng.below(count - 1);
                 (a, a + 1)
+            }
+            Topology::Ring => {
+                let a = self.rng.below(count);
+                (a, (a + 1) % count)
+            }
+            Topology::Bridge => {
+                let half = count / 2;
+                let (from, size) = if self.rng.chance(50) { (0, half) } else { (half, count - half) };
+                match self.rng.below(3) {
+                    0 => (half - 1, half),
+                    _ if size == 1 => (half - 1, half),
+                    _ => {
+                        let a = self.rng.below(size);
+                        (from + a, from + (a + 1 + self.rng.below(size - 1)) % size)
+                    }
+                }
             }
         };
         if self.rng.chance(50) { (a, b) } else { (b, a) }
@@ -310,11 +365,19 @@ impl World {
             let other = self.hello_of(at).await;
             assert_eq!(hello.vector, other.vector, "vectors of 0 and {at}");
             assert_eq!(hello.digest, other.digest, "digests of 0 and {at}");
-            assert_eq!(self.devices[0].waiting, self.devices[at].waiting, "pending of 0 and {at}");
+        }
+        let writers: Vec<usize> =
+            (0..self.devices.len()).filter(|at| self.devices[*at].part == Part::Writer).collect();
+        for at in writers[1..].iter().copied() {
+            let first = &self.devices[writers[0]];
             assert_eq!(
-                dump(&self.devices[0].db).await,
+                first.waiting, self.devices[at].waiting,
+                "pending of two that write, one of them {at}"
+            );
+            assert_eq!(
+                dump(&first.db).await,
                 dump(&self.devices[at].db).await,
-                "rows of 0 and {at}"
+                "rows of two that write, one of them {at}"
             );
         }
         assert!(!self.mesh().await, "silence after all are equal");
@@ -341,7 +404,7 @@ impl World {
         }
         self.note("a device joins by snapshot");
         self.limits.snapshot_above = 0;
-        self.join().await;
+        self.join(Part::Writer).await;
         let at = self.devices.len() - 1;
         self.devices[at].clock.step(1 << 40);
         let report = self.round(at, 0, None).await.expect("a round");

@@ -56,7 +56,7 @@ pub(crate) async fn replay(replica: &Arc<Replica>) -> Result<ReplayReport, SyncE
                     }
                 }
                 let mut report = ReplayReport { entries: head.seq.0, ..ReplayReport::default() };
-                let latest_ms = inner.now_ms().saturating_add(inner.limits.max_drift_ms);
+                let latest_ms = head.latest_ms(inner.now_ms(), inner.limits.max_drift_ms);
                 let means =
                     Means { log: LogTrust::Whole, theirs: Vector::new(), theirs_whole: false, latest_ms };
                 let parts = head.seq.0.div_ceil(PART).max(1);
