@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 /// A short name: of a model or a column. Up to 23 bytes are held without an allocation.
@@ -95,13 +96,16 @@ impl DeviceId {
 
 /// A record of a model: the canonical bytes of its primary key (see [`SyncValue`](crate::SyncValue)).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordId(Box<[u8]>);
+pub struct RecordId(SmallVec<[u8; INLINE_KEY]>);
+
+/// Keys up to this many bytes, as those of one UUID or integer are, need no memory of their own.
+const INLINE_KEY: usize = 24;
 
 impl RecordId {
     /// The record with these canonical key bytes. Nothing is checked here: a key that does not decode is
     /// refused where the model is known.
-    pub fn from_bytes(bytes: impl Into<Box<[u8]>>) -> Self {
-        Self(bytes.into())
+    pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Self {
+        Self(SmallVec::from_slice(bytes.as_ref()))
     }
 
     /// The canonical bytes of the key.

@@ -24,7 +24,7 @@ use crate::{
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite},
-    merge::{Changed, Conflict, join},
+    merge::{Changed, Conflict, join_taking},
     store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
     vector::Vector,
@@ -107,10 +107,10 @@ pub(crate) async fn apply_group(
         if decides(write, &set, &change) {
             decisions.push(change.clone());
         }
-        join_one(write, &mut set, &change, &mut applied)?;
         if matches!(origin, Origin::Log) {
             commit.entries.push(Entry::new(&change, bytes));
         }
+        join_one(write, &mut set, change, &mut applied)?;
     }
     if let Origin::Feed { complete } = origin {
         commit.adopted = complete;
@@ -181,29 +181,24 @@ fn follow_heads(vector: &Vector, changes: &[Incoming]) -> bool {
 pub(super) fn join_one(
     write: &Write<'_>,
     set: &mut WorkingSet,
-    change: &Change,
+    change: Change,
     applied: &mut Applied,
 ) -> Result<(), ApplyError> {
+    let (name, record, kind) = (change.model.clone(), change.record.clone(), change.kind);
     let model = write
         .names
         .id(NameKind::Model, change.model.as_bytes())
         .ok_or_else(|| StoreError::Corrupt(format!("model {} has no name", change.model)))?;
     let key: Key = (model, change.record.clone());
     let Some(working) = set.records.get_mut(&key) else { return Ok(()) };
-    let joined = join(&mut working.object, change);
+    let joined = join_taking(&mut working.object, change);
     working.touched = true;
     working.changed |= !matches!(joined.changed, Changed::Nothing | Changed::ClockOnly);
     if !matches!(joined.changed, Changed::Nothing | Changed::ClockOnly) {
-        applied.changes.push(RemoteChange {
-            model: change.model.clone(),
-            record: change.record.clone(),
-            kind: change.kind,
-        });
+        applied.changes.push(RemoteChange { model: name.clone(), record: record.clone(), kind });
     }
     let conflicts = joined.conflicts.into_iter();
-    applied
-        .conflicts
-        .extend(conflicts.map(|one| one.into_conflict(change.model.clone(), change.record.clone())));
+    applied.conflicts.extend(conflicts.map(|one| one.into_conflict(name.clone(), record.clone())));
     Ok(())
 }
 

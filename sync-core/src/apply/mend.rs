@@ -324,7 +324,7 @@ pub(crate) async fn join_repairs(
         if log == LogTrust::Whole {
             refuse_unheard_of(write, head, change, &mut joined).await?;
         }
-        join_one(write, &mut set, change, &mut joined.applied)?;
+        join_one(write, &mut set, change.clone(), &mut joined.applied)?;
     }
     for key in &salvaged.mended {
         if let Some(working) = set.records.get_mut(key) {

@@ -250,11 +250,8 @@ async fn upsert(
     for record in records {
         let key = (binding.model, record.clone());
         let Some(working) = set.get(&key) else { continue };
-        match statement.row(binding, record, working) {
-            Ok(values) => {
-                all.extend(values);
-                keys.push(key);
-            }
+        match statement.row(binding, record, working, &mut all) {
+            Ok(()) => keys.push(key),
             Err(detail) => refused.push((key, Wait::new(PendingReason::Invalid, detail))),
         }
     }
@@ -272,9 +269,11 @@ async fn upsert(
     }
     // One of them is at fault: which one, a statement for each tells.
     for key in keys {
-        let Some(Ok(values)) = set.get(&key).map(|working| statement.row(binding, &key.1, working)) else {
+        let Some(working) = set.get(&key) else { continue };
+        let mut values = Vec::with_capacity(width);
+        if statement.row(binding, &key.1, working, &mut values).is_err() {
             continue;
-        };
+        }
         write.db.execute_unprepared("SAVEPOINT sync_row").await.map_err(StoreError::from)?;
         match sql::insert_rows(write.db, &statement.head, width, &statement.tail, values).await {
             Ok(()) => {}
@@ -334,9 +333,31 @@ impl Upsert {
         }
     }
 
-    fn row(&self, binding: &Binding, record: &RecordId, working: &Working) -> Result<Vec<Value>, String> {
+    /// Adds a row's values to `values`, all of them or none.
+    fn row(
+        &self,
+        binding: &Binding,
+        record: &RecordId,
+        working: &Working,
+        values: &mut Vec<Value>,
+    ) -> Result<(), String> {
+        let begun = values.len();
+        let done = self.push_row(binding, record, working, values);
+        if done.is_err() {
+            values.truncate(begun);
+        }
+        done
+    }
+
+    fn push_row(
+        &self,
+        binding: &Binding,
+        record: &RecordId,
+        working: &Working,
+        values: &mut Vec<Value>,
+    ) -> Result<(), String> {
         let spec = binding.spec();
-        let mut values = binding.key_values(record)?;
+        values.extend(binding.key_values(record)?);
         for index in &self.columns {
             let column = &spec.columns[*index];
             let in_row = || {
@@ -355,7 +376,7 @@ impl Upsert {
             let value = to_database(column.kind, &value);
             values.push(value.map_err(|error| format!("`{}`: {error}", column.name))?);
         }
-        Ok(values)
+        Ok(())
     }
 }
 

@@ -212,7 +212,7 @@ pub(super) async fn drafts<'a>(
             }
         }
     }
-    drafts.sort_unstable_by_key(|draft| draft.noted.last);
+    drafts.sort_by_cached_key(|draft| draft.noted.last);
     Ok(drafts)
 }
 

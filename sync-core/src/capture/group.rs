@@ -68,7 +68,7 @@ impl<'a> Group<'a> {
             Difference::Delete => (diff::next_generation(object.as_ref().map(|o| &o.object)), id, Vec::new()),
             Difference::Insert | Difference::None => {
                 let next = diff::next_generation(object.as_ref().map(|o| &o.object));
-                (next, version, binding.travelling().collect())
+                (next, version, binding.by_wire.clone())
             }
         };
         let before = object.as_ref().map_or_else(Clock::new, |loaded| loaded.object.clock.clone());
@@ -164,6 +164,10 @@ impl<'a> Group<'a> {
         };
         object.clock.observe(change.id);
         object.shown = object.is_alive();
+        if object.cells.is_empty() {
+            object.cells.reserve_exact(columns.len());
+        }
+        let mut next = 0;
         for index in columns {
             let column = &binding.spec().columns[*index];
             let plain = || StoredCell {
@@ -177,10 +181,12 @@ impl<'a> Group<'a> {
             };
             let by_rule = ruled.iter().position(|(at, _)| at == index).map(|at| ruled.swap_remove(at).1);
             let cell = by_rule.unwrap_or_else(plain);
-            match object.cells.binary_search_by(|known| known.column.cmp(&column.wire)) {
+            let at = object.position_near(&column.wire, next);
+            match at {
                 Ok(at) => object.cells[at] = cell,
                 Err(at) => object.cells.insert(at, cell),
             }
+            next = at.unwrap_or_else(|at| at) + 1;
         }
         if !was_shown {
             self.now_in_row(binding, &mut object, hashes);

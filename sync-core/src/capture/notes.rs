@@ -66,7 +66,7 @@ pub(crate) async fn span<C: ConnectionTrait>(
 }
 
 /// The records of `binding` noted in `span`, each once, with their rows.
-pub(crate) async fn read<C: ConnectionTrait>(
+pub(crate) async fn read<C: ConnectionTrait + sea_orm::StreamTrait>(
     db: &C,
     binding: &Binding,
     span: Span,
@@ -97,7 +97,7 @@ pub(crate) async fn read<C: ConnectionTrait>(
         binding.quoted_table(),
         joined.join(" AND "),
     );
-    let found = sql::all(db, &statement, [binding.model.into(), span.until.into()]).await?;
+    let found = sql::all_of_many(db, &statement, [binding.model.into(), span.until.into()]).await?;
     let mut list = Vec::with_capacity(found.len());
     for result in &found {
         let row = rows::sqlite_row(result)?;

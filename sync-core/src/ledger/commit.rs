@@ -10,7 +10,7 @@ use crate::{
     ids::{DeviceId, Name, RecordId, Seq, StateHash},
     merge::{Conflict, Digest, StoredCell, StoredObject},
     stamp::Stamp,
-    store::{NameKind, Write, sql},
+    store::{ColumnsInOrder, NameKind, Write, sql},
     vector::Vector,
 };
 
@@ -218,6 +218,7 @@ async fn write_objects(
     models: &HashMap<Name, i64>,
 ) -> Result<(), LedgerError> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
+    let columns = ColumnsInOrder::new(&write.names);
     for ObjectWrite { id, is_new, model, record, object, before } in objects {
         head.digest.remove(before);
         head.digest.add(object.digest(&model, &record));
@@ -230,7 +231,7 @@ async fn write_objects(
             seq_value(head.seq),
             record.as_bytes().to_vec().into(),
             object.encode_clock().into(),
-            object.encode_cells(&write.names)?.into(),
+            object.encode_cells(&columns)?.into(),
             object.encode_payload().into(),
         ]);
     }

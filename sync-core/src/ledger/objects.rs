@@ -8,9 +8,9 @@ use super::LedgerError;
 use crate::{
     change::Change,
     ids::RecordId,
-    merge::StoredObject,
+    merge::{ColumnIds, StoredObject},
     stamp::Stamp,
-    store::{Names, sql},
+    store::{ColumnsInOrder, Names, sql},
     value::SyncValue,
 };
 
@@ -39,17 +39,18 @@ pub(crate) async fn by_records<C: ConnectionTrait>(
         "SELECT {COLUMNS} FROM sync_objects WHERE library = {library} AND model = {model} AND record IN"
     );
     let rows = sql::select_in(db, &head, "", keys).await?;
-    rows.iter().map(|row| decode(row, names)).collect()
+    let columns = ColumnsInOrder::new(names);
+    rows.iter().map(|row| decode(row, &columns)).collect()
 }
 
 /// Reads a row selected with [`COLUMNS`].
-pub(crate) fn decode(row: &QueryResult, names: &Names) -> Result<(RecordId, Loaded), LedgerError> {
+pub(crate) fn decode(row: &QueryResult, columns: &impl ColumnIds) -> Result<(RecordId, Loaded), LedgerError> {
     let id = sql::column(row, 0)?;
     let record: Vec<u8> = sql::column(row, 1)?;
     let clock: Vec<u8> = sql::column(row, 3)?;
     let cells: Vec<u8> = sql::column(row, 4)?;
     let payload: Option<Vec<u8>> = sql::column(row, 5)?;
-    let object = StoredObject::decode(&cells, &clock, payload.as_deref(), names)?;
+    let object = StoredObject::decode(&cells, &clock, payload.as_deref(), columns)?;
     Ok((RecordId::from_bytes(record), Loaded { id, object }))
 }
 

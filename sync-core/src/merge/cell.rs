@@ -47,6 +47,13 @@ impl From<&Cell> for ObjectCell {
     }
 }
 
+impl From<Cell> for ObjectCell {
+    fn from(cell: Cell) -> Self {
+        let hash = cell.value.hash64();
+        Self { column: cell.column, tag: cell.tag, version: cell.version, hash, value: cell.value }
+    }
+}
+
 /// What two cells of one column make.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Settled {

@@ -52,7 +52,7 @@ pub fn join(object: &mut Object, change: &Change) -> Joined {
         Ordering::Equal => join_cells(object, change, &mut conflicts),
         Ordering::Greater => {
             conflict::wiped(object, change, &mut conflicts);
-            begin_generation(object, change);
+            begin_generation(object, change, change.cells.iter().map(ObjectCell::from));
             Changed::NewGeneration
         }
     };
@@ -64,14 +64,24 @@ pub fn join(object: &mut Object, change: &Change) -> Joined {
     }
 }
 
-fn begin_generation(object: &mut Object, change: &Change) {
+/// As [`join()`]: an object that has no values yet takes those of the change.
+pub(crate) fn join_taking(object: &mut Object, mut change: Change) -> Joined {
+    if change.generation <= object.generation || !object.cells.is_empty() {
+        return join(object, &change);
+    }
+    learn(object, &change);
+    let cells = std::mem::take(&mut change.cells);
+    begin_generation(object, &change, cells.into_iter().map(ObjectCell::from));
+    Joined { changed: Changed::NewGeneration, conflicts: Vec::new() }
+}
+
+fn begin_generation(object: &mut Object, change: &Change, cells: impl ExactSizeIterator<Item = ObjectCell>) {
     object.generation = change.generation;
     object.born = begun(change);
     object.cells.clear();
     if is_alive(change.generation) {
-        object.cells.reserve_exact(change.cells.len());
-        for cell in &change.cells {
-            let incoming = ObjectCell::from(cell);
+        object.cells.reserve_exact(cells.len());
+        for incoming in cells {
             match object.position(&incoming.column, object.cells.len()) {
                 Err(at) => object.cells.insert(at, incoming),
                 Ok(at) => match settle(&object.cells[at], &incoming) {
@@ -143,8 +153,10 @@ pub(super) fn begun(change: &Change) -> Stamp {
 fn learn(object: &mut Object, change: &Change) -> bool {
     let versions = change.cells.iter().map(|cell| cell.version);
     let mut learned = false;
+    let mut before = Stamp::NIL;
     for stamp in change.context.stamps().iter().copied().chain(versions).chain([change.id]) {
-        if !object.clock.covers(stamp) {
+        // Cells mostly share their version.
+        if std::mem::replace(&mut before, stamp) != stamp && !object.clock.covers(stamp) {
             object.clock.observe(stamp);
             learned = true;
         }

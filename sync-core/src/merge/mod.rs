@@ -37,6 +37,7 @@ mod stored;
 pub use cell::{ObjectCell, merge_cells};
 pub use conflict::{Conflict, ConflictReason, FieldConflict, Side};
 pub use digest::{Digest, contribution};
+pub(crate) use join::join_taking;
 pub use join::{Changed, Joined, join};
 pub(crate) use object::is_alive;
 pub use object::{Object, merge_objects};

@@ -78,10 +78,21 @@ impl Object {
 
     /// Where `column` is, or where it belongs. `hint` is looked at first: columns mostly come in order.
     pub(super) fn position(&self, column: &str, hint: usize) -> Result<usize, usize> {
-        match self.cells.get(hint) {
-            Some(cell) if cell.column == column => Ok(hint),
-            _ => self.cells.binary_search_by(|cell| cell.column.as_str().cmp(column)),
-        }
+        position(&self.cells, |cell| &cell.column, column, hint)
+    }
+}
+
+/// Where `column` is in `cells`, or where it belongs; `hint` is looked at first.
+pub(super) fn position<C>(
+    cells: &[C],
+    name: impl Fn(&C) -> &Name,
+    column: &str,
+    hint: usize,
+) -> Result<usize, usize> {
+    match cells.get(hint) {
+        Some(cell) if name(cell) == column => Ok(hint),
+        None if cells.last().is_none_or(|last| name(last).as_str() < column) => Err(cells.len()),
+        _ => cells.binary_search_by(|cell| name(cell).as_str().cmp(column)),
     }
 }
 

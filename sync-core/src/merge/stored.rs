@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::{
     cell::ObjectCell,
     digest::{Digest, contribution},
+    object::position,
     object::{Object, is_alive},
     rule::{keeps_value, shown},
 };
@@ -102,6 +103,11 @@ pub struct MissingValue {
 }
 
 impl StoredObject {
+    /// Where `column` is, or where it belongs. `hint` is looked at first: columns mostly come in order.
+    pub(crate) fn position_near(&self, column: &str, hint: usize) -> Result<usize, usize> {
+        position(&self.cells, |cell| &cell.column, column, hint)
+    }
+
     /// `object` as it is stored beside its row, which holds of each cell what `held` says. Without a row
     /// (`shown` false) every value is kept.
     pub fn new(object: &Object, shown: bool, mut held: impl FnMut(&ObjectCell) -> Held) -> Self {

@@ -87,7 +87,7 @@ pub(crate) struct Binding {
     /// Per column of the spec: true if its cells travel.
     pub(crate) travels: Vec<bool>,
     /// The columns that travel, by index, in the order of an object's cells: by wire name.
-    by_wire: Vec<usize>,
+    pub(crate) by_wire: Vec<usize>,
     /// Per column of the spec: its place in `by_wire`, which is its cell's place in an object that has them all.
     pub(crate) places: Vec<usize>,
     /// Per column of the spec: what a row holds that was there before the column was.

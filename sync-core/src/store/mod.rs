@@ -23,6 +23,6 @@ pub use binding::BindError;
 pub(crate) use binding::{Binding, Bindings};
 pub(crate) use catalog::{Catalog, ForeignKey, GUARD_PREFIX, OnDelete, Table, Unique};
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use names::{NameKind, Names};
+pub(crate) use names::{ColumnsInOrder, NameKind, Names};
 pub(crate) use tables::{FORMAT, KEY_COLUMNS};
 pub(crate) use writer::{OpenWrite, Store, Write};

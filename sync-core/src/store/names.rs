@@ -1,6 +1,7 @@
 //! Small integers for what is long and repeated: libraries, devices, models, columns.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     sync::{Arc, Mutex},
 };
@@ -135,5 +136,60 @@ impl ColumnIds for Names {
 
     fn name(&self, id: u32) -> Option<Name> {
         self.text(i64::from(id)).ok()
+    }
+}
+
+/// The columns of many objects, one after the other: mostly each has those of the one before, in the same order.
+#[derive(Debug)]
+pub(crate) struct ColumnsInOrder<'a> {
+    names: &'a Names,
+    seen: RefCell<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    columns: Vec<(Name, u32)>,
+    /// Where the next one is expected.
+    next: usize,
+}
+
+impl<'a> ColumnsInOrder<'a> {
+    pub(crate) fn new(names: &'a Names) -> Self {
+        Self { names, seen: RefCell::default() }
+    }
+
+    /// The expected column if `is_it`, else what `look` finds, which is expected here from now on.
+    fn find(
+        &self,
+        is_it: impl Fn(&(Name, u32)) -> bool,
+        look: impl FnOnce() -> Option<(Name, u32)>,
+    ) -> Option<(Name, u32)> {
+        let seen = &mut *self.seen.borrow_mut();
+        for at in [seen.next, 0] {
+            if let Some(found) = seen.columns.get(at).filter(|column| is_it(column)) {
+                seen.next = at + 1;
+                return Some(found.clone());
+            }
+        }
+        let found = look()?;
+        seen.columns.truncate(seen.next);
+        seen.columns.push(found.clone());
+        seen.next = seen.columns.len();
+        Some(found)
+    }
+}
+
+impl ColumnIds for ColumnsInOrder<'_> {
+    fn id(&self, column: &str) -> Option<u32> {
+        self.find(
+            |(name, _)| name == column,
+            || Some((Name::from(column), ColumnIds::id(self.names, column)?)),
+        )
+        .map(|(_, id)| id)
+    }
+
+    fn name(&self, id: u32) -> Option<Name> {
+        self.find(|(_, known)| *known == id, || Some((ColumnIds::name(self.names, id)?, id)))
+            .map(|(name, _)| name)
     }
 }

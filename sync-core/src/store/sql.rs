@@ -1,11 +1,20 @@
 //! Short words for statements. Names never come from the wire: callers quote what the registry gave them.
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use std::{task::Poll, time::Duration};
+
+use futures_util::StreamExt;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait, Value};
 
 use super::StoreError;
 
 /// How many rows go into one statement; each size is one prepared statement in the connection's cache.
 const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// So many rows of a query are fetched as they come.
+const FIRST_ROWS: usize = 64;
+
+/// How long the others may gather: the least that the runtime's clock tells.
+const ROWS_PAUSE: Duration = Duration::from_millis(1);
 
 /// Runs `sql` with `values`; gives the number of rows it touched.
 pub(crate) async fn execute<C: ConnectionTrait>(
@@ -25,6 +34,33 @@ pub(crate) async fn all<C: ConnectionTrait>(
 ) -> Result<Vec<QueryResult>, StoreError> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     Ok(db.query_all_raw(statement).await?)
+}
+
+/// All rows of `sql`, which may be many. SQLite's thread hands them over one by one, and to be woken for each few of
+/// them costs more than to read them: after the first ones they are fetched when some hundred lie ready.
+pub(crate) async fn all_of_many<C: ConnectionTrait + StreamTrait>(
+    db: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, StoreError> {
+    let backend = ConnectionTrait::get_database_backend(db);
+    let stream = db.stream_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let mut stream = std::pin::pin!(stream);
+    let mut rows = Vec::new();
+    loop {
+        let next = match futures_util::poll!(stream.next()) {
+            Poll::Ready(next) => next,
+            Poll::Pending if rows.len() < FIRST_ROWS => stream.next().await,
+            Poll::Pending => {
+                tokio::time::sleep(ROWS_PAUSE).await;
+                continue;
+            }
+        };
+        match next {
+            Some(row) => rows.push(row?),
+            None => return Ok(rows),
+        }
+    }
 }
 
 /// The first row of `sql`.
@@ -48,18 +84,69 @@ pub(crate) async fn insert_rows<C: ConnectionTrait>(
 ) -> Result<(), StoreError> {
     debug_assert_eq!(rows.len() % width, 0, "whole rows");
     let mut rows = rows.into_iter();
-    let mut left = rows.len() / width;
     for size in CHUNKS.iter().copied().filter(|size| size * width <= MAX_VARIABLES) {
-        if left < size {
-            continue;
-        }
-        let sql = format!("{head} VALUES {} {tail}", tuples(size, width));
-        while left >= size {
-            execute(db, &sql, rows.by_ref().take(size * width)).await?;
-            left -= size;
+        let (mut sql, mut shared) = (String::new(), Vec::new());
+        while rows.len() >= size * width {
+            let found = shared_columns(&rows.as_slice()[..size * width], width);
+            if sql.is_empty() || found != shared {
+                shared = found;
+                sql = format!("{head} VALUES {} {tail}", tuples_sharing(size, &shared));
+            }
+            execute(db, &sql, each_once(rows.by_ref().take(size * width), size, &shared)).await?;
         }
     }
     Ok(())
+}
+
+/// Which of `width` columns hold one integer, or NULL, in all of `rows`: such a value is bound once.
+fn shared_columns(rows: &[Value], width: usize) -> Vec<bool> {
+    let (first, others) = rows.split_at(width);
+    let mut shared: Vec<bool> =
+        first.iter().map(|value| !others.is_empty() && is_shared(value, value)).collect();
+    for row in others.chunks_exact(width) {
+        for ((shared, value), first) in shared.iter_mut().zip(row).zip(first) {
+            *shared = *shared && is_shared(first, value);
+        }
+    }
+    shared
+}
+
+fn is_shared(first: &Value, value: &Value) -> bool {
+    match (first, value) {
+        (Value::BigInt(first), Value::BigInt(value)) => first == value,
+        (Value::Bytes(first), Value::Bytes(value)) => first.is_none() && value.is_none(),
+        _ => false,
+    }
+}
+
+/// The values of `size` rows without repeating the shared ones, which come last.
+fn each_once(rows: impl Iterator<Item = Value>, size: usize, shared: &[bool]) -> Vec<Value> {
+    let width = shared.len();
+    let mut values = Vec::with_capacity(size * width);
+    let mut once = Vec::new();
+    for (at, value) in rows.enumerate() {
+        if !shared[at % width] {
+            values.push(value);
+        } else if at < width {
+            once.push(value);
+        }
+    }
+    values.append(&mut once);
+    values
+}
+
+/// `size` tuples, whose shared columns name the variables behind all others.
+fn tuples_sharing(size: usize, shared: &[bool]) -> String {
+    let own = shared.iter().filter(|shared| !**shared).count();
+    let mut next = size * own;
+    let columns: Vec<String> = shared
+        .iter()
+        .map(|shared| {
+            next += usize::from(*shared);
+            if *shared { format!("${next}") } else { "?".into() }
+        })
+        .collect();
+    vec![format!("({})", columns.join(",")); size].join(",")
 }
 
 /// The rows of `{head} (?, ?, ..) {tail}` for all of `keys`, some hundred at a time.
