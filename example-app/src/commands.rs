@@ -237,7 +237,11 @@ async fn status(library: &Library) -> Result<(), AppError> {
     table.add_row(["conflicts".to_owned(), status.conflicts.to_string()]);
     table.add_row(["held".to_owned(), status.held.to_string()]);
     for peer in status.peers {
-        let stands = format!("{} received, {} to send", peer.received, peer.unsent);
+        let clock = match peer.clock_offset_ms {
+            Some(ms) => format!("; its clock is {:+.1} s from ours", ms as f64 / 1_000.0),
+            None => String::new(),
+        };
+        let stands = format!("{} received, {} to send{clock}", peer.received, peer.unsent);
         table.add_row([names.of(peer.device), stands]);
     }
     println!("{table}");

@@ -91,7 +91,8 @@ fn two_devices_share_what_one_of_them_indexed() {
     assert!(run(&sofa, &sync).contains("in sync"));
 
     assert!(run(&sofa, &["verify"]).contains("all is as it should be"));
-    assert!(run(&sofa, &["status"]).contains("digest"));
+    let status = run(&sofa, &["status"]);
+    assert!(status.contains("digest") && status.contains("its clock is "), "{status}");
     assert!(run(&sofa, &["log"]).contains("entry_tag"));
 
     run(&desk, &["tag", "urgent", letter]);

@@ -26,6 +26,7 @@ mod settle;
 mod skew;
 mod strategies;
 mod together;
+mod topologies;
 mod triggers;
 mod types;
 mod waiting;

@@ -49,16 +49,16 @@ pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection) -> Operati
 }
 
 async fn write(rng: &mut Rng, db: &DatabaseConnection) -> Vec<String> {
-    match rng.below(24) {
-        0 | 1 => item(rng),
-        2..=4 => label(rng, db).await,
-        5..=7 => branch(rng),
-        8 => memo(rng),
-        9..=11 => folder(rng),
-        12 | 13 => tagging(rng),
-        14..=17 => gauge(rng),
-        18 | 19 => basket(rng),
-        20 | 21 => card(rng),
+    match rng.below(30) {
+        0..=3 => item(rng),
+        4..=6 => label(rng, db).await,
+        7..=9 => branch(rng),
+        10..=12 => memo(rng),
+        13..=15 => folder(rng),
+        16 | 17 => tagging(rng),
+        18..=21 => gauge(rng),
+        22..=24 => basket(rng),
+        25..=27 => card(rng),
         _ => shelf(rng, db).await,
     }
 }
