@@ -49,16 +49,16 @@ pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection) -> Operati
 }
 
 async fn write(rng: &mut Rng, db: &DatabaseConnection) -> Vec<String> {
-    match rng.below(30) {
-        0..=3 => item(rng),
-        4..=6 => label(rng, db).await,
-        7..=9 => branch(rng),
-        10..=12 => memo(rng),
-        13..=15 => folder(rng),
-        16 | 17 => tagging(rng),
-        18..=21 => gauge(rng),
-        22..=24 => basket(rng),
-        25..=27 => card(rng),
+    match rng.below(34) {
+        0..=4 => item(rng),
+        5..=7 => label(rng, db).await,
+        8..=12 => branch(rng),
+        13..=15 => memo(rng),
+        16..=18 => folder(rng),
+        19 | 20 => tagging(rng),
+        21..=24 => gauge(rng),
+        25..=27 => basket(rng),
+        28..=30 => card(rng),
         _ => shelf(rng, db).await,
     }
 }
@@ -85,7 +85,7 @@ fn item(rng: &mut Rng) -> Vec<String> {
     let (title, qty) = (word(rng), rng.below(10));
     let note = word(rng);
     let note = maybe(rng, note);
-    vec![match rng.below(9) {
+    vec![match rng.below(11) {
         0..=2 => format!("INSERT INTO items (id, title, qty, note) VALUES ({id}, {title}, {qty}, {note})"),
         3 => format!("UPDATE items SET title = {title} WHERE id = {id}"),
         4 => format!("UPDATE items SET qty = {qty}, note = {note} WHERE id = {id}"),

@@ -207,6 +207,17 @@ impl World {
         if done {
             self.note(format!("{at}: {way:?} {}", statements.join("; ")));
         }
+        if done
+            && let [statement] = statements.as_slice()
+            && let Some(id) = statement.strip_prefix("DELETE FROM items WHERE id = ")
+            && self.rng.chance(60)
+        {
+            // Deleted and inserted again, with others who may not know of either.
+            self.devices[at].engine.flush().await.expect("a flush");
+            let again = format!("INSERT INTO items (id, title, qty) VALUES ({id}, 'again', 1)");
+            self.devices[at].db.execute_unprepared(&again).await.expect("the key is free");
+            self.note(format!("{at}: {again}"));
+        }
         if self.rng.chance(30) {
             self.devices[at].engine.flush().await.expect("a flush");
         }
