@@ -92,13 +92,20 @@ impl Replica {
         let can = to_take_back(&db, &names, &head, latest_ms, &theirs).await?.is_some();
         drop(db);
         let replica = self.clone();
-        let done = can
-            && self
-                .store
-                .write(move |write| {
-                    Box::pin(async move { replica.take_back(write, latest_ms, &theirs).await })
-                })
-                .await?;
+        let work = async {
+            let taken = self.store.write(move |write| {
+                Box::pin(async move { replica.take_back(write, latest_ms, &theirs).await })
+            });
+            match taken.await {
+                // Nothing was written then, and the round goes on as if nobody had tried.
+                Err(SyncError::Ledger(why)) => {
+                    tracing::error!(why, "what was numbered ahead of the clock stays");
+                    Ok(false)
+                }
+                taken => taken,
+            }
+        };
+        let done = can && work.await?;
         if !done {
             tracing::warn!("stamps of this device are ahead of its clock and cannot be taken back");
             *lock(&self.clocks.stuck) = Some(Instant::now());
