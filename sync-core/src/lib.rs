@@ -16,6 +16,7 @@
 //! * ledger: the only writer of objects, log, chain, digest and vector
 //! * capture: from a write to the ledger
 //! * apply: from the ledger to a row
+//! * members: the engine's own models, which travel like any other
 //! * peer: the protocol, both sides
 //! * engine: wires them, and is what an application holds
 //!
@@ -35,6 +36,7 @@ pub mod conformance;
 mod engine;
 mod ids;
 mod ledger;
+mod members;
 pub mod merge;
 mod model;
 mod peer;
@@ -49,18 +51,19 @@ pub use apply::PendingReason;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag};
 pub use engine::{
     ActiveOf, Bucket, Changed, Changes, ConflictCount, ConflictEvents, ConflictRecord, ConflictState,
-    Conflicts, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, KeyOf, PeerStatus,
-    Pending, PendingRecords, RecordChange, Status, SyncEngine, Verification,
+    Conflicts, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, KeyOf, KnownChange,
+    PeerStatus, Pending, PendingRecords, RecordChange, Schema, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
 pub use ledger::{Renewal, RenewalReason, Retired};
+pub use members::schema::{NewColumn, NewTable, SchemaChange, SchemaError, SchemaType, SchemaValue};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{
     Adapter, ColumnOf, ColumnRule, ColumnSpec, KeyPolicy, MergeError, MergePolicy, ModelError, ModelOf,
     ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, Join, JoinReport, Leave, Limits, Notice, ObjectsCursor, ObjectsPage,
+    Answer, Call, Entry, Hello, Join, JoinReport, Leave, Limits, Member, Notice, ObjectsCursor, ObjectsPage,
     ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest, PullResponse, PushRequest, PushResponse,
     RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord,
     ReplayReport, Request, Resolution, StateHash, SyncError, SyncReport, Unmended,

@@ -125,6 +125,14 @@ impl Vector {
         self.forked.contains(&device)
     }
 
+    /// What is surely known of a replica that said both.
+    #[must_use]
+    pub fn joined(mut self, other: &Vector) -> Self {
+        other.forked().for_each(|device| self.mark_forked(device));
+        other.heads().for_each(|(device, head)| self.advance(device, head));
+        self
+    }
+
     /// The heads, by device.
     pub fn heads(&self) -> impl Iterator<Item = (DeviceId, Stamp)> + '_ {
         self.heads.iter().map(|(device, stamp)| (*device, *stamp))

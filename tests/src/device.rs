@@ -119,6 +119,14 @@ impl Device {
         self.engine.sync_with(&other.engine).await
     }
 
+    /// How many changes of the application's records are logged, once everything is.
+    pub async fn logged(&self) -> u64 {
+        self.engine.flush().await.expect("a flush");
+        let count = "SELECT CAST(count(*) AS TEXT) FROM sync_changes WHERE model_type NOT IN \
+                     ('sync_devices', 'sync_schema')";
+        self.text(count).await.parse().expect("a number")
+    }
+
     /// Every row of every table that travels, as text, in order: equal on devices with equal data.
     pub async fn dump(&self) -> String {
         dump_of(&self.db).await
@@ -230,6 +238,26 @@ pub async fn create_more_tables(db: &DatabaseConnection) -> Result<(), DbErr> {
         db.execute(table.if_not_exists()).await?;
     }
     Ok(())
+}
+
+/// Makes rounds until each of `devices` knows all the others: what they log from then on is what the test lets them write.
+pub async fn introduce(devices: &[&Device]) {
+    for _ in 0..2 {
+        for pair in devices.windows(2) {
+            pair[1].sync(pair[0]).await.expect("a round");
+        }
+        for other in &devices[1..] {
+            other.sync(devices[0]).await.expect("a round");
+        }
+    }
+}
+
+/// Two devices of a new library that have met.
+pub async fn acquainted() -> (Device, Device) {
+    let library = library();
+    let (a, b) = (Device::new(library).await, Device::new(library).await);
+    introduce(&[&a, &b]).await;
+    (a, b)
 }
 
 /// A new library.

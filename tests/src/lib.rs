@@ -10,6 +10,7 @@ pub mod interrupt;
 pub mod nested;
 #[path = "../../docs/transport/pipe.rs"]
 pub mod pipe;
+pub mod quarrel;
 pub mod ruled;
 pub mod served;
 pub mod state;

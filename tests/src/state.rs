@@ -2,7 +2,7 @@
 
 use sync_core::{DeviceId, Entry, Peer, PullRequest, Seq, Vector};
 
-use crate::Device;
+use crate::{Device, wire::is_of_the_application};
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Device {
         assert_eq!([mine.pending, mine.held, theirs.pending, theirs.held], [0; 4], "nothing waits");
     }
 
-    /// The changes of `author` in the log, in the bytes in which they are served.
+    /// The changes of `author` to the application's records, in the bytes in which they are served.
     pub async fn bytes_of(&self, author: DeviceId) -> Vec<Vec<u8>> {
         let mut request = PullRequest {
             library: self.engine.library_id(),
@@ -62,7 +62,7 @@ impl Device {
             for entry in page.entries {
                 let Entry::Change(bytes) = entry else { panic!("a reader that has nothing is given all") };
                 let change = sync_core::Change::decode(&bytes).expect("a change");
-                if change.device == author {
+                if change.device == author && is_of_the_application(&change) {
                     found.push(bytes.into_vec());
                 }
             }

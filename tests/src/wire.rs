@@ -136,7 +136,15 @@ pub fn first_pull(engine: &SyncEngine) -> PullRequest {
     }
 }
 
-/// The bytes of the changes in the first page of an engine's log, after a flush.
+/// The engine's own models.
+pub const SYSTEM: [&str; 2] = ["sync_devices", "sync_schema"];
+
+/// True for a change of the application's records.
+pub fn is_of_the_application(change: &Change) -> bool {
+    !SYSTEM.contains(&change.model.as_str())
+}
+
+/// The bytes of the application's changes in the first page of an engine's log, after a flush.
 pub async fn log_bytes(engine: &SyncEngine) -> Vec<Vec<u8>> {
     engine.flush().await.expect("a flush");
     let page = engine.pull(first_pull(engine)).await.expect("a page");
@@ -144,15 +152,15 @@ pub async fn log_bytes(engine: &SyncEngine) -> Vec<Vec<u8>> {
         Entry::Change(bytes) => Some(bytes.into_vec()),
         Entry::Digest(_) => None,
     });
-    changes.collect()
+    changes.filter(|bytes| is_of_the_application(&Change::decode(bytes).expect("a change"))).collect()
 }
 
-/// The changes in the first page of an engine's log, after a flush.
+/// The application's changes in the first page of an engine's log, after a flush.
 pub async fn log_of(engine: &SyncEngine) -> Vec<Change> {
     log_bytes(engine).await.iter().map(|bytes| Change::decode(bytes).expect("a change")).collect()
 }
 
-/// The records that an engine's state feed serves, in the order of their keys.
+/// The application's records that an engine's state feed serves, in the order of their keys.
 pub async fn feed_of(engine: &SyncEngine) -> Vec<Change> {
     let mut records = Vec::new();
     let mut after = None;
@@ -165,7 +173,8 @@ pub async fn feed_of(engine: &SyncEngine) -> Vec<Change> {
             max_bytes: 1 << 30,
         };
         let page = engine.objects(request).await.expect("a page");
-        records.extend(page.objects.iter().map(|bytes| Change::decode(bytes).expect("a record")));
+        let page_records = page.objects.iter().map(|bytes| Change::decode(bytes).expect("a record"));
+        records.extend(page_records.filter(is_of_the_application));
         after = page.next;
         if after.is_none() {
             break;

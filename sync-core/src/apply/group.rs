@@ -25,6 +25,7 @@ use crate::{
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite},
     merge::{Changed, Conflict, join_taking},
+    model::is_system,
     store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
     vector::Vector,
@@ -62,6 +63,8 @@ pub(crate) struct RemoteChange {
 pub(crate) struct Applied {
     /// Changes that were new.
     pub(crate) merged: u64,
+    /// How many of them are of the engine's own models.
+    pub(crate) system: u64,
     /// Changes that were here already.
     pub(crate) duplicates: u64,
     /// Records that are another now.
@@ -91,7 +94,8 @@ pub(crate) async fn apply_group(
         Origin::Log => without_duplicates(write, head, incoming).await?,
         Origin::Feed { .. } => (incoming, 0),
     };
-    let mut applied = Applied { duplicates, merged: incoming.len() as u64, ..Applied::default() };
+    let system = incoming.iter().filter(|one| is_system(&one.change.model)).count() as u64;
+    let mut applied = Applied { duplicates, system, merged: incoming.len() as u64, ..Applied::default() };
     let mut set = WorkingSet::default();
     let mut records: HashMap<Name, Vec<RecordId>> = HashMap::new();
     for Incoming { change, .. } in &incoming {

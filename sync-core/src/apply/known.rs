@@ -117,6 +117,20 @@ pub(super) async fn changed<'a, C: ConnectionTrait>(
     Ok(bindings.filter(|binding| known.get(&key(binding)) != Some(&columns(binding))).collect())
 }
 
+/// Models that were bound and are not now: the program has them no more, or their tables are gone.
+pub(super) async fn unbound<C: ConnectionTrait>(db: &C, bindings: &Bindings) -> Result<Vec<i64>, StoreError> {
+    let known = kept(db).await?;
+    let models = known.iter().filter(|(_, columns)| !columns.is_empty());
+    let models = models.filter_map(|(key, _)| key.strip_prefix("known/")?.parse().ok());
+    Ok(models.filter(|model| bindings.by_model(*model).is_none()).collect())
+}
+
+/// Remembers that nothing of these models is known now.
+pub(super) async fn put_aside<C: ConnectionTrait>(db: &C, models: &[i64]) -> Result<(), StoreError> {
+    let rows = models.iter().flat_map(|model| [format!("known/{model}").into(), Vec::<u8>::new().into()]);
+    save(db, rows.collect()).await
+}
+
 /// What is remembered of columns: those that were known, and those that rows were noted for.
 async fn kept<C: ConnectionTrait>(db: &C) -> Result<HashMap<String, Vec<u8>>, StoreError> {
     let statement = "SELECT key, value FROM sync_metadata WHERE key GLOB 'known/*' OR key GLOB 'noted/*'";

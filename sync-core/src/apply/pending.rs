@@ -32,10 +32,12 @@ pub enum PendingReason {
     Unreadable,
     /// The row was deleted here without sync; it is written again when another device changes it.
     Absorbed,
+    /// A change of the library's schema that is not carried out here; the detail says what it waits for.
+    Schema,
 }
 
 impl PendingReason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Hidden,
         Self::MissingParent,
         Self::UniqueClash,
@@ -44,6 +46,7 @@ impl PendingReason {
         Self::Invalid,
         Self::Unreadable,
         Self::Absorbed,
+        Self::Schema,
     ];
 
     /// The reason's name, as it is stored.
@@ -57,6 +60,7 @@ impl PendingReason {
             Self::Invalid => "invalid",
             Self::Unreadable => "unreadable",
             Self::Absorbed => "absorbed",
+            Self::Schema => "schema",
         }
     }
 

@@ -15,8 +15,9 @@ use crate::{
     ids::{LibraryId, Name, RecordId},
     ledger::{self, Commit, Entry, Head, LedgerError, ObjectWrite, Placed, assemble},
     merge::{Digest, StoredObject},
+    model::is_system,
     runtime::Runtime,
-    store::{Bindings, Write, rows},
+    store::{Bindings, Write, rows, sql},
 };
 
 /// How many objects are looked at together.
@@ -31,6 +32,7 @@ pub(crate) async fn give_to(
     library: LibraryId,
     runtime: &Runtime,
 ) -> Result<u64, ApplyError> {
+    forget_system(write, bindings).await?;
     ledger::move_to(write, head, library, runtime).await?;
     let (mut after, mut records) = (0, 0);
     loop {
@@ -94,6 +96,19 @@ fn whole_clock(change: &Change) -> crate::vector::Clock {
     clock
 }
 
+/// What the engine's own models say is said of the library that is left: none of it comes along, and nobody is told.
+async fn forget_system(write: &Write<'_>, bindings: &Bindings) -> Result<(), ApplyError> {
+    for (model, _) in write.names.models().filter(|(_, name)| is_system(name)) {
+        if let Some(binding) = bindings.by_model(model) {
+            sql::execute(write.db, &format!("DELETE FROM {}", binding.quoted_table()), []).await?;
+        }
+        for table in ["sync_dirty", "sync_objects"] {
+            sql::execute(write.db, &format!("DELETE FROM {table} WHERE model = ?"), [model.into()]).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn rows_of(
     write: &Write<'_>,
     bindings: &Bindings,
@@ -118,6 +133,7 @@ pub(crate) async fn make_room_for(
     library: LibraryId,
     runtime: &Runtime,
 ) -> Result<Applied, ApplyError> {
+    forget_system(write, bindings).await?;
     let mut removed = Applied::default();
     let mut after = 0;
     loop {

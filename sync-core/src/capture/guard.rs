@@ -52,6 +52,28 @@ pub(crate) async fn install<C: ConnectionTrait>(db: &C, binding: &Binding) -> Re
     Ok(if none { Guarded::Installed } else { Guarded::Mended })
 }
 
+/// The model whose guards stand on the table with this name: as they say themselves, whether or not this program has the model.
+pub(crate) async fn guarded_model<C: ConnectionTrait>(
+    db: &C,
+    table: &str,
+) -> Result<Option<i64>, StoreError> {
+    let guards = sql::all(
+        db,
+        "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, ?) = ?",
+        [table.into(), i64::try_from(GUARD_PREFIX.len()).unwrap_or(i64::MAX).into(), GUARD_PREFIX.into()],
+    )
+    .await?;
+    for guard in &guards {
+        let create: String = sql::column(guard, 0)?;
+        // `.. INSERT INTO sync_dirty (..) SELECT 7, ..`, as `note` writes it.
+        let number = create.split_once(" SELECT ").and_then(|(_, rest)| rest.split_once(','));
+        if let Some(model) = number.and_then(|(number, _)| number.parse().ok()) {
+            return Ok(Some(model));
+        }
+    }
+    Ok(None)
+}
+
 async fn standing<C: ConnectionTrait>(db: &C, table: &str) -> Result<HashMap<String, String>, StoreError> {
     let rows = sql::all(
         db,

@@ -28,6 +28,7 @@ pub(crate) use error::CaptureError;
 pub(crate) use absorb::{AbsorbScope, Images, absorb};
 pub(crate) use diff::with_groups;
 pub(crate) use flusher::{Batch, Flushed, LocalChange, flush_batch, log_whole};
+pub(crate) use guard::guarded_model;
 pub(crate) use models::Models;
 pub(crate) use notes::{any_dirty, dirty_records, note_all};
 pub(crate) use written::written;

@@ -153,6 +153,7 @@ pub(super) fn answer(request: Request) -> Answer {
             duplicates: 2,
             held: 3,
             staged: u64::MAX,
+            system: 1,
             refused: vec![
                 Refused { id: stamp(1), reason: "“too” \"new\"\n\0".into() },
                 Refused { id: Stamp::NIL, reason: String::new() },

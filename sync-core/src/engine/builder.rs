@@ -9,7 +9,8 @@ use crate::{
     capture::Models,
     ids::LibraryId,
     ledger::{Head, Identity},
-    model::{ModelError, Registration, Syncable, adapters, registered},
+    members::{schema, system_models},
+    model::{ModelError, Registration, Syncable, adapters_with, registered},
     peer::{Limits, Replica, SyncError},
     runtime::{Random, Runtime, Spawn, Time},
     store::Store,
@@ -24,6 +25,7 @@ pub struct EngineBuilder {
     only: Option<Vec<String>>,
     registered: Vec<Registration>,
     limits: Limits,
+    device_name: Option<String>,
     runtime: Runtime,
     background: Background,
 }
@@ -45,6 +47,7 @@ impl EngineBuilder {
             only: None,
             registered: registered(),
             limits: Limits::default(),
+            device_name: None,
             runtime: Runtime::default(),
             background: Background::Running,
         }
@@ -73,6 +76,13 @@ impl EngineBuilder {
     /// It should have more than one connection, a write-ahead log and `synchronous=FULL`.
     pub fn engine_connection(mut self, db: DatabaseConnection) -> Self {
         self.engine_db = Some(db);
+        self
+    }
+
+    /// What people call this device, for the list of [`members`](SyncEngine::members). Without it the name that the list has
+    /// stays.
+    pub fn device_name(mut self, name: impl Into<String>) -> Self {
+        self.device_name = Some(name.into());
         self
     }
 
@@ -114,7 +124,8 @@ impl EngineBuilder {
     /// [`SyncError::WrongLibrary`] if the database belongs to another library; [`SyncError::Store`] if the database
     /// refuses.
     pub async fn start(self) -> Result<SyncEngine, SyncError> {
-        let Self { db, engine_db, library, only, registered, limits, runtime, background } = self;
+        let Self { db, engine_db, library, only, registered, limits, device_name, runtime, background } =
+            self;
         let chosen: Vec<Registration> = match &only {
             Some(ids) => registered.into_iter().filter(|one| ids.iter().any(|id| id == one.id())).collect(),
             None => registered,
@@ -124,7 +135,7 @@ impl EngineBuilder {
         {
             return Err(ModelError::Unknown { id: unknown.clone() }.into());
         }
-        let models = Models::new(adapters(chosen)?);
+        let models = Models::new(adapters_with(chosen, system_models())?);
         let store = Store::open(&db, engine_db, runtime.clone()).await?;
         let fingerprint = store.fingerprint().await?;
         let opened = store
@@ -136,13 +147,16 @@ impl EngineBuilder {
             .await?;
         let identity =
             opened.map_err(|found| SyncError::WrongLibrary { asked: library.unwrap_or(found), found })?;
-        let replica = Arc::new(Replica::new(store, models, limits, identity));
+        let replica = Arc::new(Replica::new(store, models, limits, device_name, identity));
         // Guards, adopts, and goes on with what a flush before had begun.
         let opening = replica.clone();
         replica
             .store
             .write(move |write| {
                 Box::pin(async move {
+                    // Before models are bound: one may have the column or the name that a change brings.
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    schema::carry_out(write, &mut head, opening.models.adapters()).await?;
                     opening.models.refresh(write).await?;
                     Head::load(write.db, &write.names).await?.save(write.db).await?;
                     Ok::<_, SyncError>(())

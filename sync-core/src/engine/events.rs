@@ -17,7 +17,7 @@ use crate::{
     ids::{DeviceId, Name, RecordId, Seq},
     ledger::RenewalReason,
     merge::Conflict,
-    model::Syncable,
+    model::{Syncable, is_system},
     peer::{RepairReport, Report},
 };
 
@@ -127,27 +127,14 @@ impl Events {
     fn unfold(&mut self, report: Report) {
         match report {
             Report::Local { changes, to } => {
-                let changes = changes
-                    .iter()
-                    .map(|one| RecordChange {
-                        model: one.model.clone(),
-                        record: one.record.clone(),
-                        kind: one.kind,
-                    })
-                    .collect();
-                self.ready.push_back(Event::Local { changes, to });
+                let changes = records(changes.iter().map(|one| (&one.model, &one.record, one.kind)));
+                if !changes.is_empty() {
+                    self.ready.push_back(Event::Local { changes, to });
+                }
             }
             Report::Applied(applied) => {
-                if !applied.changes.is_empty() {
-                    let changes = applied
-                        .changes
-                        .iter()
-                        .map(|one| RecordChange {
-                            model: one.model.clone(),
-                            record: one.record.clone(),
-                            kind: one.kind,
-                        })
-                        .collect();
+                let changes = records(applied.changes.iter().map(|one| (&one.model, &one.record, one.kind)));
+                if !changes.is_empty() {
                     self.ready.push_back(Event::Remote { changes, to: applied.to });
                 }
                 self.ready.extend(applied.conflicts.iter().cloned().map(Event::Conflict));
@@ -171,6 +158,14 @@ impl Events {
             }
         }
     }
+}
+
+/// The application's records among those that changed.
+fn records<'a>(changed: impl Iterator<Item = (&'a Name, &'a RecordId, ChangeKind)>) -> Vec<RecordChange> {
+    let changed = changed.filter(|(model, ..)| !is_system(model));
+    changed
+        .map(|(model, record, kind)| RecordChange { model: model.clone(), record: record.clone(), kind })
+        .collect()
 }
 
 impl Stream for Events {

@@ -11,6 +11,8 @@
 //! * `events` what happened, as a stream
 //! * `changed` what changed of one entity, for user interfaces
 //! * `library` joining a library and leaving one
+//! * `members` who takes part in the library
+//! * `schema` changes of the schema that travel
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
 //! * `records` history
@@ -28,9 +30,11 @@ mod follow;
 mod handle;
 mod keys;
 mod library;
+mod members;
 mod pending;
 mod records;
 mod repair;
+mod schema;
 mod status;
 mod tasks;
 mod transaction;
@@ -46,5 +50,6 @@ pub use handle::SyncEngine;
 pub use keys::{ActiveOf, KeyOf};
 pub use pending::{Pending, PendingRecords};
 pub use records::HistoryEntry;
+pub use schema::{KnownChange, Schema};
 pub use status::{PeerStatus, Status};
 pub use verify::{Finding, Verification};

@@ -153,7 +153,9 @@ impl IntoFuture for PendingRecords {
         Box::pin(async move {
             let (db, names) = self.engine.inner.replica.store.read().await?;
             let head = Head::load(&db, &names).await?;
-            let records = apply::pending_records(&db, &names, head.library).await?;
+            let mut records = apply::pending_records(&db, &names, head.library).await?;
+            drop(db);
+            records.extend(self.engine.inner.replica.pending_schema().await?);
             Ok(records
                 .into_iter()
                 .filter(|one| self.model.as_ref().is_none_or(|model| one.model == *model))

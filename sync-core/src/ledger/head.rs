@@ -96,8 +96,8 @@ impl Head {
         })
     }
 
-    /// The latest time that a stamp of what is here can have, on a clock that says `now_ms`: the clock may have stepped back
-    /// since.
+    /// The latest time that a stamp here can have, where one may be ahead of the clock by `max_drift_ms`. A clock that was set back
+    /// makes no older stamp one from the future: it was in order when it came.
     pub(crate) fn latest_ms(&self, now_ms: u64, max_drift_ms: u64) -> u64 {
         now_ms.max(self.clock.last().ms()).saturating_add(max_drift_ms)
     }

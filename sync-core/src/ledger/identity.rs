@@ -48,6 +48,13 @@ pub enum RenewalReason {
     ClockAhead,
 }
 
+impl RenewalReason {
+    /// True if the database stayed in the library that it was of.
+    pub(crate) fn stays_in_the_library(self) -> bool {
+        self != Self::Joined
+    }
+}
+
 /// A device id that this database left, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -62,6 +62,23 @@ impl Metadata {
     }
 }
 
+/// What a later stage keeps under a key of its own, as MessagePack with names.
+pub(crate) async fn kept<T: DeserializeOwned>(
+    db: &impl ConnectionTrait,
+    key: &str,
+) -> Result<Option<T>, LedgerError> {
+    Metadata::read(db).await?.packed(key)
+}
+
+/// Keeps it.
+pub(crate) async fn keep<T: Serialize>(
+    db: &impl ConnectionTrait,
+    key: &str,
+    value: &T,
+) -> Result<(), LedgerError> {
+    save(db, [(key.to_owned(), pack(value)?)]).await
+}
+
 /// A value as MessagePack with names.
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, LedgerError> {
     rmp_serde::to_vec_named(value).map_err(|error| LedgerError::Corrupt(error.to_string()))

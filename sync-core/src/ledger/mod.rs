@@ -41,6 +41,7 @@ pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, 
 pub(crate) use head::Head;
 pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};
 pub use identity::{Renewal, RenewalReason};
+pub(crate) use metadata::{keep, kept};
 pub(crate) use objects::{Loaded, by_records, logged_value};
 pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector};
 pub(crate) use pages::{

@@ -45,6 +45,19 @@ pub enum ModelError {
         /// The most bytes.
         max: usize,
     },
+    /// The `SYNC_ID` begins as those of the engine's own models do.
+    #[error(
+        "`{entity}` syncs as `{id}`, and ids that begin with `{reserved}` are the engine's own: give it another with \
+         `#[sync(id = \"..\")]`; the table may keep its name"
+    )]
+    ReservedId {
+        /// The `ActiveModel`.
+        entity: &'static str,
+        /// The id.
+        id: &'static str,
+        /// What is reserved.
+        reserved: &'static str,
+    },
     /// A column's name on the wire is empty or longer than [`MAX_NAME`](crate::MAX_NAME).
     #[error(
         "`{model}` has a column that is `{wire}` on the wire: give it a name of 1 to {max} bytes with `#[sync(name = \"..\")]`"

@@ -20,6 +20,7 @@ pub use adapter::{Adapter, MergeError};
 pub use error::ModelError;
 pub(crate) use key::of_model as record_of;
 pub use registry::{Registration, adapters, registered};
+pub(crate) use registry::{adapters_with, is_system};
 pub use spec::{ColumnSpec, ModelSpec, Role, TriggerPolicy};
 pub use syncable::{ColumnOf, ColumnRule, KeyPolicy, MergePolicy, ModelOf, Rules, Syncable};
 pub use typed::TypedAdapter;

@@ -60,6 +60,14 @@ pub fn registered() -> Vec<Registration> {
     unique(inventory::iter::<Registration>.into_iter().copied())
 }
 
+/// What the ids of the engine's own models begin with.
+const RESERVED: &str = "sync_";
+
+/// True if the model with this `SYNC_ID` is one of the engine's own, of this version or a later one.
+pub(crate) fn is_system(id: &str) -> bool {
+    id.starts_with(RESERVED)
+}
+
 /// Reads and checks `registrations`; the adapters come by `SYNC_ID`. An entity named twice counts once.
 ///
 /// # Errors
@@ -67,6 +75,23 @@ pub fn registered() -> Vec<Registration> {
 pub fn adapters(
     registrations: impl IntoIterator<Item = Registration>,
 ) -> Result<Vec<Arc<dyn Adapter>>, ModelError> {
+    adapters_with(registrations, [])
+}
+
+/// The same with the engine's own models among them.
+pub(crate) fn adapters_with(
+    registrations: impl IntoIterator<Item = Registration>,
+    system: impl IntoIterator<Item = Registration>,
+) -> Result<Vec<Arc<dyn Adapter>>, ModelError> {
+    let mut registrations = unique(registrations);
+    if let Some(taken) = registrations.iter().find(|registration| is_system(registration.id)) {
+        return Err(ModelError::ReservedId {
+            entity: (taken.entity_name)(),
+            id: taken.id,
+            reserved: RESERVED,
+        });
+    }
+    registrations.extend(system);
     let registrations = unique(registrations);
     for pair in registrations.windows(2) {
         if pair[0].id == pair[1].id {

@@ -25,6 +25,7 @@ impl Replica {
         self: &Arc<Self>,
         records: Vec<(Name, RecordId, PendingReason)>,
     ) -> Result<u64, SyncError> {
+        self.follow_schema().await?;
         let replica = self.clone();
         self.store
             .write(move |write| {

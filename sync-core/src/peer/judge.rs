@@ -1,8 +1,9 @@
 //! Conflicts put before the user's merge function, once a round is complete.
 //!
-//! Invariant: only a replica that authored one of the two writes, under its id or one that it left, asks, so a conflict has at most two answers and
-//! relays give none. An answer is an ordinary change whose context covers both, so it travels and merges like any
-//! other, and replicas converge whatever the function does.
+//! Invariant: only a replica that authored one of the two writes, under its id or one that it left, asks, so a conflict has
+//! at most two answers and relays give none. An answer is an ordinary change whose context covers both, so it travels and
+//! merges like any other, and replicas converge whatever the function does. Two answers that conflict are settled by their
+//! stamps: a function that never agrees with itself would be asked for ever.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -60,7 +61,7 @@ pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
         .await
 }
 
-/// The conflicts of a model to which this device is a party, by record.
+/// The conflicts of a model to which this device is a party, by record; at least one side is known to be no answer.
 async fn unjudged(
     write: &Write<'_>,
     head: &Head,
@@ -69,8 +70,14 @@ async fn unjudged(
     let rows = sql::all(
         write.db,
         "SELECT id, record, field, winner_id, loser_id, loser_value FROM sync_conflicts \
-         WHERE library = ? AND model = ? AND judged = 0 AND reason = ? ORDER BY id",
-        [head.library.into(), binding.model.into(), ConflictReason::ConcurrentWrite.as_str().into()],
+         WHERE library = ? AND model = ? AND judged = 0 AND reason = ? AND EXISTS \
+         (SELECT 1 FROM sync_log WHERE change_id IN (winner_id, loser_id) AND kind <> ?) ORDER BY id",
+        [
+            head.library.into(),
+            binding.model.into(),
+            ConflictReason::ConcurrentWrite.as_str().into(),
+            i64::try_from(ChangeKind::Merge.code()).unwrap_or(i64::MAX).into(),
+        ],
     )
     .await?;
     let left = ledger::renewals(write.db).await?;

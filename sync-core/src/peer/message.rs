@@ -45,7 +45,7 @@ pub struct Hello {
     #[serde(default)]
     pub probe: Option<uuid::Uuid>,
     /// Device ids whose owners left them and took back the last of what they had written under them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<Retired>,
 }
 
@@ -132,6 +132,9 @@ pub struct Refused {
 pub struct PushResponse {
     /// How many changes were new and are merged and durable.
     pub merged: u64,
+    /// How many of them are records of the engine's own: who is a member, and what else travels beside the application's data.
+    #[serde(default)]
+    pub system: u64,
     /// How many were here already.
     pub duplicates: u64,
     /// Changes from too far in the future: kept, merged when time has caught up.

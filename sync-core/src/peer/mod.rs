@@ -12,6 +12,7 @@ mod identity;
 mod join;
 mod judge;
 mod limits;
+mod members;
 mod message;
 mod outcomes;
 mod positions;
@@ -19,6 +20,7 @@ mod repair;
 mod replica;
 mod resolve;
 mod round;
+mod schema;
 mod serve;
 mod stage;
 mod sync_error;
@@ -36,6 +38,7 @@ pub use message::{
 
 pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
+pub use members::Member;
 pub use repair::{
     RangeDigests, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport,
     Unmended,

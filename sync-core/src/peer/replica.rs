@@ -15,10 +15,10 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Limits, Refused, RepairReport, SyncError,
+    Limits, RepairReport, SyncError,
     clocks::{Clocks, refuse_taken_back},
     identity::refuse_taken_tails,
-    outcomes::LastRound,
+    outcomes::{LastRound, Received},
     positions,
     repair::{LastLook, LastRepair},
     stage::Stage,
@@ -28,6 +28,7 @@ use crate::{
     capture::{self, Batch, Flushed, LocalChange, Models},
     ids::{DeviceId, LibraryId, RecordId, Seq},
     ledger::{self, Head, Identity, RenewalReason},
+    members::schema,
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
@@ -77,6 +78,8 @@ pub(crate) struct Replica {
     pub(crate) store: Store,
     pub(crate) models: Models,
     pub(crate) limits: Limits,
+    /// What people call this device.
+    pub(super) device_name: Option<String>,
     identity: Arc<RwLock<Identity>>,
     pub(super) reports: broadcast::Sender<Report>,
     /// How many notes a batch takes: found out by what batches cost.
@@ -96,13 +99,20 @@ const FIRST_BATCH: u32 = 2_000;
 const SMALLEST_BATCH: u32 = 100;
 
 impl Replica {
-    pub(crate) fn new(store: Store, models: Models, limits: Limits, identity: Identity) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        models: Models,
+        limits: Limits,
+        device_name: Option<String>,
+        identity: Identity,
+    ) -> Self {
         let (reports, _) = broadcast::channel(limits.event_buffer.max(1));
         let most = limits.flush_batch.max(1);
         Self {
             store,
             models,
             limits,
+            device_name,
             identity: Arc::new(RwLock::new(identity)),
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
@@ -309,7 +319,8 @@ impl Replica {
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
-        self.store
+        let received = self
+            .store
             .write(move |write| {
                 Box::pin(async move {
                     stage.begins();
@@ -324,6 +335,8 @@ impl Replica {
                     let applied =
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
                     received.merged = applied.merged;
+                    received.system = applied.system;
+                    received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
                     received.duplicates = applied.duplicates;
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
@@ -338,12 +351,16 @@ impl Replica {
                     if let Some((device, position)) = from {
                         positions::save(write.db, head.library, device, &position).await?;
                     }
-                    Ok(received)
+                    Ok::<_, SyncError>(received)
                 })
             })
             .await
             .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())
+            .inspect_err(|_| stage.failed())?;
+        if received.schema {
+            self.follow_schema().await?;
+        }
+        Ok(received)
     }
 
     /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.
@@ -419,21 +436,4 @@ impl Replica {
         self.clocks.set_next_release(None);
         Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
-}
-
-/// What became of received changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) merged: u64,
-    pub(crate) duplicates: u64,
-    pub(crate) held: u64,
-    pub(crate) staged: u64,
-    pub(crate) conflicts: u64,
-    pub(crate) pending: u64,
-    /// How far ahead the furthest held change is, in milliseconds.
-    pub(crate) ahead_ms: u64,
-    /// An author was found to be forked: all positions begin anew.
-    pub(crate) forked: bool,
-    /// What was not taken.
-    pub(crate) refused: Vec<Refused>,
 }

@@ -11,10 +11,10 @@ use serde_bytes::ByteBuf;
 use super::{
     Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
     greet::{Greeting, greet},
-    outcomes::LastRound,
+    outcomes::{LastRound, Received},
     positions::{self, Position},
     repair::repair_diverged,
-    replica::{Received, Replica},
+    replica::Replica,
     serve::groups,
 };
 use crate::{
@@ -29,12 +29,15 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncReport {
-    /// Changes sent that were new to the peer.
+    /// Changes sent that were new to the peer; the engine's own aside, as in all counts but [`system`](Self::system).
     pub sent: u64,
     /// Changes received that were new here.
     pub received: u64,
     /// Records received as they are, from the state feed.
     pub snapshot_records: u64,
+    /// Changes and records of the engine's own that were new, there or here: who is a member, and what else travels beside the
+    /// application's data.
+    pub system: u64,
     /// Changes received that were here already.
     pub duplicates: u64,
     /// Changes kept and not merged yet, here or there: their stamps are too far ahead of the clock.
@@ -128,6 +131,8 @@ impl<'a> Round<'a> {
         if self.position.feed.is_some() {
             self.snapshot().await?;
         }
+        // After the state, whose end is the beginning of this log: who lacks something below it must read it as a state too.
+        self.replica.take_part().await?;
         self.push_and_pull().await?;
         self.pull_rest().await?;
         let merges = super::judge::judge(self.replica).await?;
@@ -159,7 +164,7 @@ impl<'a> Round<'a> {
                 );
             }
             self.report.bytes_received += page.objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-            self.report.snapshot_records += page.objects.len() as u64;
+            let read = page.objects.len() as u64;
             let group = page
                 .objects
                 .into_iter()
@@ -179,6 +184,7 @@ impl<'a> Round<'a> {
             let origin = Origin::Feed { complete: complete.then_some(page.vector) };
             let from = Some((self.theirs.device, self.position.clone()));
             let received = self.replica.receive(self.theirs.library, vec![group], origin, from).await?;
+            self.report.snapshot_records += read.saturating_sub(received.system);
             self.take_note(&received, false);
             if complete {
                 return Ok(());
@@ -221,7 +227,8 @@ impl<'a> Round<'a> {
                 }
                 answer => answer?,
             };
-            self.report.sent += answer.merged;
+            self.report.sent += answer.merged.saturating_sub(answer.system);
+            self.report.system += answer.system;
             self.report.held += answer.held;
             self.report.refused.extend(answer.refused);
             self.position.sent = next;
@@ -380,8 +387,9 @@ impl<'a> Round<'a> {
     fn take_note(&mut self, received: &Received, log: bool) {
         self.report.refused.extend(received.refused.iter().cloned());
         if log {
-            self.report.received += received.merged;
+            self.report.received += received.merged.saturating_sub(received.system);
         }
+        self.report.system += received.system;
         self.report.duplicates += received.duplicates;
         self.report.held += received.held;
         self.report.conflicts += received.conflicts;

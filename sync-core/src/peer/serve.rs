@@ -126,6 +126,7 @@ impl Replica {
         let head = Head::load(&db, &names).await?;
         Ok(PushResponse {
             merged: received.merged,
+            system: received.system,
             duplicates: received.duplicates,
             held: received.held,
             staged: received.staged,

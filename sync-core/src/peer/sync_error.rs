@@ -6,6 +6,7 @@ use crate::{
     capture::CaptureError,
     ids::LibraryId,
     ledger::{Head, LedgerError},
+    members::schema::SchemaError,
     model::ModelError,
     store::{BindError, StoreError},
 };
@@ -53,6 +54,14 @@ pub enum SyncError {
     /// The log does not tell all that is here, so nothing can be rebuilt from it: repair with a peer instead.
     #[error("the log does not tell all that is here: {0}; repair with a peer")]
     LogIncomplete(String),
+    /// A change of the schema cannot be made.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A device does not say of itself that it is gone.
+    #[error(
+        "a device cannot remove itself: it leaves the library with `engine.leave`, and another device removes it"
+    )]
+    OwnDevice,
     /// The engine was shut down.
     #[error("the engine was shut down")]
     Shutdown,

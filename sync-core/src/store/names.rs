@@ -107,6 +107,12 @@ impl Names {
         names.filter_map(|name| Some(DeviceId::from_bytes(name.as_slice().try_into().ok()?)))
     }
 
+    /// Every model that has a name here, with its integer.
+    pub(crate) fn models(&self) -> impl Iterator<Item = (i64, &str)> + '_ {
+        let names = self.known.ids.get(&(NameKind::Model as i64)).into_iter().flatten();
+        names.filter_map(|(name, id)| Some((*id, std::str::from_utf8(name).ok()?)))
+    }
+
     /// The integer of `name`, which gets one if it has none.
     pub(crate) async fn intern<C: ConnectionTrait>(
         &mut self,

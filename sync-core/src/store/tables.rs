@@ -113,6 +113,10 @@ fn install_statements() -> &'static [&'static str] {
          txn BLOB NOT NULL, release_ms INTEGER, reason TEXT NOT NULL, data BLOB NOT NULL, attempts INTEGER NOT NULL, \
          since INTEGER NOT NULL, UNIQUE (library, change_id))",
         "CREATE INDEX IF NOT EXISTS sync_held_group ON sync_held (library, txn)",
+        // The engine's own models: they sync like tables of the application.
+        "CREATE TABLE IF NOT EXISTS sync_devices (id BLOB PRIMARY KEY NOT NULL, name TEXT, first_seen INTEGER, \
+         last_seen INTEGER, replaces BLOB, left_at INTEGER, have BLOB)",
+        "CREATE TABLE IF NOT EXISTS sync_schema (id BLOB PRIMARY KEY NOT NULL, number INTEGER, author BLOB, change TEXT)",
         CREATE_VIEW,
     ]
 }
@@ -120,6 +124,8 @@ fn install_statements() -> &'static [&'static str] {
 fn uninstall_statements() -> &'static [&'static str] {
     &[
         "DROP VIEW IF EXISTS sync_changes",
+        "DROP TABLE IF EXISTS sync_devices",
+        "DROP TABLE IF EXISTS sync_schema",
         "DROP TABLE IF EXISTS sync_held",
         "DROP TABLE IF EXISTS sync_pending",
         "DROP TABLE IF EXISTS sync_origins",

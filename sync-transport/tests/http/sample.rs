@@ -97,6 +97,7 @@ pub(crate) fn push_response(pull: bool) -> PushResponse {
         duplicates: 2,
         held: 3,
         staged: 4,
+        system: 1,
         refused: vec![
             Refused { id: stamp(1), reason: "“too” \"new\"\n".into() },
             Refused { id: Stamp::NIL, reason: String::new() },

@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set, entity::prelu
 use sync_core::{Change, LibraryId, PendingReason, SyncValue};
 use sync_tests::{
     Device,
-    device::library,
+    device::{introduce, library},
     everything::{self, every as all, solid},
     wire::{self, Author},
 };
@@ -75,6 +75,7 @@ fn value_of<'a>(feed: &'a [Change], column: &str) -> &'a SyncValue {
 async fn what_sqlite_rounds_is_served_on_exactly_and_never_sent_back_rounded() {
     let library = library();
     let (b, c, d) = (device(library).await, device(library).await, device(library).await);
+    introduce(&[&b, &c, &d]).await;
     let mut author = Author::new(library, 3);
     let insert = author.insert("everything", &[SyncValue::Uuid(ID)], &cells());
     author.merged(&b.engine, std::slice::from_ref(&insert)).await;

@@ -226,7 +226,7 @@ async fn a_device_with_the_tail_of_another_is_refused() {
     // What it wrote does not come in by others either, and they are told.
     fourth.sync(&b).await.expect("here it is the first");
     let report = third.sync(&fourth).await.expect("a round");
-    assert_eq!(report.refused.len(), 2, "on both sides: {report:?}");
+    assert_eq!(report.refused.len(), 4, "its item and its own record, on both sides: {report:?}");
     assert!(report.refused[0].reason.contains("tail"), "{report:?}");
     assert_eq!(third.bytes_of(like).await.len(), 0);
 }

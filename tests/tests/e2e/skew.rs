@@ -2,7 +2,12 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set, prelude::*};
 use sync_core::{Change, ConflictReason, PendingReason, Strategy, SyncValue, Tag};
-use sync_tests::{Device, device::library, entities::item, wire};
+use sync_tests::{
+    Device,
+    device::{introduce, library},
+    entities::item,
+    wire,
+};
 
 const ID: Uuid = Uuid::from_u128(7);
 /// A rule of a later version.
@@ -32,7 +37,9 @@ fn tagged(mut change: Change, column: &str, tag: Tag) -> Change {
 
 async fn two() -> (Device, Device, wire::Author) {
     let library = library();
-    (Device::new(library).await, Device::new(library).await, wire::Author::new(library, 3))
+    let (a, b) = (Device::new(library).await, Device::new(library).await);
+    introduce(&[&a, &b]).await;
+    (a, b, wire::Author::new(library, 3))
 }
 
 /// What two devices said of one column under a rule that nobody here knows.

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryOrder, Set, entity::prelude::*};
 use sync_tests::{
     Device,
-    device::library,
+    device::{introduce, library},
     everything::{self, every as all, solid, wide},
     wire,
 };
@@ -207,6 +207,7 @@ async fn all_equal(devices: &[&Device]) {
 async fn every_type_arrives_over_one_relay_and_over_two() {
     let library = library();
     let (a, b, c) = (device(library).await, device(library).await, device(library).await);
+    introduce(&[&a, &b, &c]).await;
     for model in [plain(), extreme(), odd(), nothing(4)] {
         model.into_active_model().insert(&a.db).await.expect("a row");
     }
@@ -236,6 +237,7 @@ async fn every_type_arrives_over_one_relay_and_over_two() {
     let d = Device::prepared(library, everything::create_tables, configure).await;
     let report = d.sync(&c).await.expect("a round");
     assert_eq!((report.snapshot_records, report.received), (9, 0));
+    introduce(&[&a, &b, &c, &d]).await;
     all_equal(&[&a, &d]).await;
 }
 
@@ -243,6 +245,7 @@ async fn every_type_arrives_over_one_relay_and_over_two() {
 async fn every_type_is_edited_and_cleared_from_the_other_side() {
     let library = library();
     let (a, b, c) = (device(library).await, device(library).await, device(library).await);
+    introduce(&[&a, &b, &c]).await;
     for model in [plain(), extreme(), nothing(4)] {
         model.into_active_model().insert(&a.db).await.expect("a row");
     }

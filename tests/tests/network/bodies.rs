@@ -7,7 +7,7 @@ use sync_core::{
 };
 use sync_tests::{
     Device, Served,
-    device::library,
+    device::{acquainted, introduce, library},
     faulty::{Fault, Faulty},
     served::answering,
 };
@@ -26,6 +26,7 @@ impl Scene {
     async fn new() -> Self {
         let library = library();
         let (here, there) = (Device::new(library).await, Device::new(library).await);
+        introduce(&[&here, &there]).await;
         add(&here, "here", 5).await;
         add(&there, "there", 5).await;
         let served = Served::new(there.engine.clone(), library).await;
@@ -133,8 +134,8 @@ async fn a_body_beyond_the_servers_limit_is_refused() {
 #[tokio::test]
 async fn a_body_beyond_the_clients_limit_is_refused() {
     for small in [limits(|limits| limits.max_encoded = 2_000), limits(|limits| limits.max_decoded = 4_000)] {
-        let library = library();
-        let (here, there) = (Device::new(library).await, Device::new(library).await);
+        let (here, there) = acquainted().await;
+        let library = here.engine.library_id();
         add(&there, "there", 100).await;
         let served = Served::new(there.engine.clone(), library).await;
         let before = (here.state().await, there.state().await);
@@ -217,8 +218,8 @@ async fn another_version_of_the_protocol_is_refused_by_both() {
 #[tokio::test]
 async fn a_page_that_is_not_what_the_chain_says_is_refused() {
     for fault in [Fault::Corrupted, Fault::WrongHash, Fault::Truncated] {
-        let library = library();
-        let (here, there) = (Device::new(library).await, Device::new(library).await);
+        let (here, there) = acquainted().await;
+        let library = here.engine.library_id();
         add(&there, "there", 5).await;
         let faulty = Faulty::new(there.engine.clone(), fault);
         let served = Served::new(faulty.clone(), library).await;

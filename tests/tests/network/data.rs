@@ -11,7 +11,7 @@ use sync_core::{
 };
 use sync_tests::{
     Device, Served,
-    device::{MODELS, ManualClock, library},
+    device::{MODELS, ManualClock, introduce, library},
     entities::item,
 };
 use uuid::Uuid;
@@ -168,6 +168,7 @@ async fn a_model_this_program_lacks_is_kept_and_passed_on_and_the_next_program_l
     let (a, c) = (Device::new(library).await, Device::new(library).await);
     let old = |builder: sync_core::EngineBuilder| builder.without_background().models(["label"]);
     let b = Device::open(dir.path().join("b.db"), library, old).await;
+    introduce(&[&a, &b, &c]).await;
     add(&a, "a", 3).await;
     let mut served = Served::new(b.engine.clone(), library).await;
     let report = a.engine.sync_with(&served.client()).await.expect("a round");
@@ -229,24 +230,28 @@ async fn what_a_clock_two_hours_ahead_wrote_is_held_until_time_has_caught_up() {
     let library = library();
     // Guards note the database's own time: the clock that is right is the one ahead.
     let now = SystemClock.now_ms();
-    let (here, ahead) = (ManualClock::at(now), ManualClock::at(now));
-    here.step(-2 * HOUR);
-    ahead.step(1_000);
+    let (here, ahead) = (ManualClock::at(now - 2 * HOUR as u64), ManualClock::at(now - 2 * HOUR as u64));
     let clock = |clock: &ManualClock| Arc::new(clock.clone());
     let (one, two) = (clock(&here), clock(&ahead));
     let server = Device::with(library, |builder| builder.without_background().time(one)).await;
     let client = Device::with(library, |builder| builder.without_background().time(two)).await;
+    introduce(&[&server, &client]).await;
+    ahead.step(2 * HOUR + 1_000);
+    // Its own record of a new day is from the future too.
+    let day = |ms: u64| ms / 86_400_000;
+    let held = 3 + u64::from(day(now - 2 * HOUR as u64) != day(now + 1_000));
     add(&server, "server", 1).await;
     add(&client, "client", 3).await;
     let served = Served::new(server.engine.clone(), library).await;
     let (before, mut events) = (server.state().await, server.engine.events());
 
     let report = client.engine.sync_with(&served.client()).await.expect("a round");
-    assert_eq!((report.held, report.clock_offset_ms), (3, -2 * HOUR - 1_000), "the client is told");
-    let Some(Event::Held { changes: 3, ahead_ms }) = events.next().await else { panic!("not told") };
+    assert_eq!((report.held, report.clock_offset_ms), (held, -2 * HOUR - 1_000), "the client is told");
+    let Some(Event::Held { changes, ahead_ms }) = events.next().await else { panic!("not told") };
+    assert_eq!(changes, held);
     assert!(ahead_ms.abs_diff(2 * HOUR as u64) < 60_000, "{ahead_ms}");
     let after = server.state().await;
-    assert_eq!(after, sync_tests::state::State { held: 3, ..before }, "nothing is merged, all is kept");
+    assert_eq!(after, sync_tests::state::State { held, ..before }, "nothing is merged, all is kept");
 
     here.step(2 * HOUR + 1_000);
     client.engine.sync_with(&served.client()).await.expect("a round");

@@ -1,7 +1,11 @@
 //! Replicas that never meet: what one writes reaches the other through a third, in the author's own bytes.
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait, Set};
-use sync_tests::{Device, Served, device::library, entities::item};
+use sync_tests::{
+    Device, Served,
+    device::{introduce, library},
+    entities::item,
+};
 
 use crate::{add, items};
 
@@ -22,6 +26,7 @@ async fn check(models: Option<&'static str>) {
         None => builder.without_background(),
     })
     .await;
+    introduce(&[&a, &relay, &c]).await;
     let served = Served::new(relay.engine.clone(), library).await;
     let round = async |device: &Device| device.engine.sync_with(&served.client()).await.expect("a round");
 

@@ -180,6 +180,10 @@ fn quoted(value: &SyncValue) -> String {
     match value {
         SyncValue::Null => "NULL".to_owned(),
         SyncValue::I64(number) => number.to_string(),
+        SyncValue::Bytes(bytes) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("X'{digits}'")
+        }
         SyncValue::Text(text) => format!("'{text}'"),
         SyncValue::Json(json) => format!("'{json}'"),
         SyncValue::Uuid(uuid) => format!("X'{}'", uuid.simple().to_string().to_uppercase()),

@@ -27,7 +27,7 @@ pub(crate) struct Table {
     pub(crate) foreign: &'static [Foreign],
 }
 
-pub(crate) const TABLES: [Table; 11] = [
+pub(crate) const TABLES: [Table; 12] = [
     Table {
         model: "item",
         table: "items",
@@ -116,6 +116,22 @@ pub(crate) const TABLES: [Table; 11] = [
         table: "cards",
         keys: &["id"],
         columns: &[("front", false), ("back", false), ("hint", true)],
+        uniques: &[],
+        foreign: &[],
+    },
+    // The engine's own: a device writes its record with its first round.
+    Table {
+        model: "sync_devices",
+        table: "sync_devices",
+        keys: &["id"],
+        columns: &[
+            ("name", true),
+            ("first_seen", true),
+            ("last_seen", true),
+            ("replaces", true),
+            ("left_at", true),
+            ("have", true),
+        ],
         uniques: &[],
         foreign: &[],
     },

@@ -308,7 +308,7 @@ impl<'a> Repair<'a> {
         let answer = self.peer.repair(request).await?;
         self.report.bytes_received += size(&answer)?;
         for name in &answer.records {
-            let named = (Name::from(name.model.as_str()), RecordId::from_bytes(name.record.to_vec()));
+            let named = (Name::from(name.model.as_str()), RecordId::from_bytes(&*name.record));
             match &name.fault {
                 None => drop(self.there.insert(named)),
                 Some(fault) => drop(self.faults.insert(named, format!("on the peer: {fault}"))),

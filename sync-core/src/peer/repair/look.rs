@@ -21,8 +21,6 @@ use crate::{
 pub(crate) struct LastLook {
     pub(crate) survey: Survey,
     pub(crate) log: LogTrust,
-    /// No stamp of what is here is later.
-    latest_ms: u64,
     /// The records mended from this replica's own log.
     pub(super) mended: Vec<Named>,
 }
@@ -46,11 +44,15 @@ pub(super) struct Mended {
 }
 
 impl Replica {
-    fn latest_ms(&self, head: &Head) -> u64 {
+    fn latest_ms(&self) -> u64 {
+        self.now_ms().saturating_add(self.limits.max_drift_ms)
+    }
+
+    fn latest_here(&self, head: &Head) -> u64 {
         head.latest_ms(self.now_ms(), self.limits.max_drift_ms)
     }
 
-    async fn survey(self: &Arc<Self>) -> Result<(Survey, LogTrust, u64), SyncError> {
+    async fn survey(self: &Arc<Self>) -> Result<(Survey, LogTrust), SyncError> {
         // A damaged object that was written since cannot be logged before it is mended.
         match self.flush().await {
             Ok(_) | Err(SyncError::Ledger(_)) => {}
@@ -59,25 +61,25 @@ impl Replica {
         let bindings = self.models.bound();
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        let mut sights = Sights { noted: HashSet::new(), latest_ms: self.latest_ms(&head) };
+        let mut sights = Sights { noted: HashSet::new(), latest_ms: self.latest_here(&head) };
         for binding in bindings.iter() {
             let noted = capture::dirty_records(&db, binding).await?;
             sights.noted.extend(noted.into_iter().map(|record| (binding.model, record)));
         }
         let survey = ledger::survey(&db, &names, &bindings, &head, &sights).await?;
         let log = ledger::log_trust(&db, &head, Some(survey.broken.is_some())).await?;
-        Ok((survey, log, sights.latest_ms))
+        Ok((survey, log))
     }
 
     /// Looks at everything, mends what this replica can mend by itself, and keeps what it saw for the questions that
     /// follow.
     pub(super) async fn look(self: &Arc<Self>) -> Result<Arc<LastLook>, SyncError> {
-        let (mut survey, log, latest_ms) = self.survey().await?;
+        let (mut survey, log) = self.survey().await?;
         let mut mended = Vec::new();
         if !survey.damages.is_empty() {
             let damaged: Vec<Named> =
                 survey.damages.iter().map(|one| (one.model.clone(), one.record.clone())).collect();
-            let means = Means { log, theirs: Vector::new(), theirs_whole: false, latest_ms };
+            let means = self.means_of(log, Vector::new(), false);
             for some in damaged.chunks(SLICE) {
                 match self.mend(some.to_vec(), Vec::new(), means.clone()).await {
                     Ok(done) => mended.extend(done.mended),
@@ -90,7 +92,7 @@ impl Replica {
                 survey = self.survey().await?.0;
             }
         }
-        let look = Arc::new(LastLook { survey, log, latest_ms, mended });
+        let look = Arc::new(LastLook { survey, log, mended });
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(look.clone());
         Ok(look)
     }
@@ -105,7 +107,11 @@ impl Replica {
     }
 
     pub(super) fn means(&self, look: &LastLook, theirs: Vector, theirs_whole: bool) -> Means {
-        Means { log: look.log, theirs, theirs_whole, latest_ms: look.latest_ms }
+        self.means_of(look.log, theirs, theirs_whole)
+    }
+
+    fn means_of(&self, log: LogTrust, theirs: Vector, theirs_whole: bool) -> Means {
+        Means { log, theirs, theirs_whole, latest_ms: self.latest_ms() }
     }
 
     /// Mends `suspects` and the records of `incoming`, in one transaction with the flush of what was noted.
@@ -168,7 +174,7 @@ impl Replica {
                 None => None,
             };
             let fault: Option<Fault> =
-                found.fault(binding, row.as_ref(), Sight::Quiet, self.latest_ms(&head));
+                found.fault(binding, row.as_ref(), Sight::Quiet, self.latest_here(&head));
             let Ok(stored) = found.object else { continue };
             if fault.is_some() {
                 continue;

@@ -1,0 +1,38 @@
+//! Who takes part in the library.
+
+use super::handle::SyncEngine;
+use crate::{
+    ids::DeviceId,
+    peer::{Member, SyncError},
+};
+
+impl SyncEngine {
+    /// The devices of the library: each writes a record of itself with its first round and once a day after that, and the
+    /// record travels like any other. A peer whose program is older writes none and is listed once a round was made with it.
+    ///
+    /// ```no_run
+    /// # async fn f(engine: sync_core::SyncEngine) -> Result<(), sync_core::SyncError> {
+    /// for member in engine.members().await? {
+    ///     println!("{} {:?}", member.device, member.name);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::Store`] if the database refuses.
+    pub async fn members(&self) -> Result<Vec<Member>, SyncError> {
+        self.running()?;
+        self.inner.replica.members().await
+    }
+
+    /// Says that a device is gone for good: nobody waits for it any more. It stays in the list, with
+    /// [`left_at_ms`](Member::left_at_ms). It keeps no device out: one that comes back says so itself, with its next round.
+    /// Gives false if the device has no record here, or was gone already.
+    ///
+    /// # Errors
+    /// [`SyncError::OwnDevice`] for this device itself; [`SyncError::Store`] if the database refuses.
+    pub async fn remove_member(&self, device: DeviceId) -> Result<bool, SyncError> {
+        self.running()?;
+        self.inner.replica.remove_member(device).await
+    }
+}

@@ -1,0 +1,124 @@
+//! Who is a member: `sync_devices`, one record per device that took part in the library.
+//!
+//! Invariant: a device's own record changes at most once a day by itself, so membership costs next to nothing. A column may
+//! hold `NULL` whatever it means: a later version may leave any of them out.
+
+use sea_orm::{ConnectionTrait, entity::prelude::*};
+
+use crate::{
+    ids::DeviceId,
+    model::{Rules, Syncable},
+    store::{StoreError, sql},
+    vector::Vector,
+};
+
+/// The model's name on the wire.
+pub(crate) const MODEL: &str = "sync_devices";
+
+/// Times are told in whole days.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// One row of `sync_devices`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sync_devices")]
+pub(crate) struct Model {
+    /// The device.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The day on which it first took part, in milliseconds since the Unix epoch.
+    pub first_seen: Option<i64>,
+    /// The day on which it last took part.
+    pub last_seen: Option<i64>,
+    /// The device id that its database had before.
+    pub replaces: Option<Uuid>,
+    /// When it was said that it is gone.
+    pub left_at: Option<i64>,
+    /// Its vector on that last day, as MessagePack.
+    pub have: Option<Vec<u8>>,
+}
+
+/// None.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Syncable for ActiveModel {
+    const SYNC_ID: &'static str = MODEL;
+
+    fn rules() -> Rules {
+        Rules::new().without_merge().without_should_sync()
+    }
+}
+
+/// The day of a time, both in milliseconds since the Unix epoch.
+pub(crate) fn day_of(ms: u64) -> i64 {
+    i64::try_from(ms / DAY_MS * DAY_MS).unwrap_or(i64::MAX)
+}
+
+/// A member, as its record tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) device: DeviceId,
+    pub(crate) name: Option<String>,
+    pub(crate) first_seen: Option<i64>,
+    pub(crate) last_seen: Option<i64>,
+    pub(crate) replaces: Option<DeviceId>,
+    pub(crate) left_at: Option<i64>,
+    /// `None` also where a later version writes it in another way.
+    pub(crate) have: Option<Vector>,
+}
+
+const SELECT: &str = "SELECT id, name, first_seen, last_seen, replaces, left_at, have FROM sync_devices";
+
+/// All records, by device.
+pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Record>, StoreError> {
+    let rows = sql::all(db, &format!("{SELECT} ORDER BY id"), []).await?;
+    rows.iter().map(record).collect()
+}
+
+/// The record of a device.
+pub(crate) async fn find<C: ConnectionTrait>(db: &C, device: DeviceId) -> Result<Option<Record>, StoreError> {
+    let row = sql::one(db, &format!("{SELECT} WHERE id = ?"), [device.as_bytes().to_vec().into()]).await?;
+    row.as_ref().map(record).transpose()
+}
+
+fn record(row: &sea_orm::QueryResult) -> Result<Record, StoreError> {
+    let device = |bytes: &[u8]| Ok::<_, StoreError>(DeviceId::from_bytes(sql::bytes(bytes, "a device")?));
+    let replaces: Option<Vec<u8>> = sql::column(row, 4)?;
+    let have: Option<Vec<u8>> = sql::column(row, 6)?;
+    Ok(Record {
+        device: device(&sql::column::<Vec<u8>>(row, 0)?)?,
+        name: sql::column(row, 1)?,
+        first_seen: sql::column(row, 2)?,
+        last_seen: sql::column(row, 3)?,
+        replaces: replaces.map(|bytes| device(&bytes)).transpose()?,
+        left_at: sql::column(row, 5)?,
+        have: have.and_then(|bytes| rmp_serde::from_slice(&bytes).ok()),
+    })
+}
+
+/// Writes a device's record as it is to be; the guard notes it and a flush logs what differs.
+pub(crate) async fn put<C: ConnectionTrait>(db: &C, record: &Record) -> Result<(), StoreError> {
+    let have = record.have.as_ref().map(rmp_serde::to_vec_named).transpose();
+    let have = have.map_err(|error| StoreError::Corrupt(format!("a vector: {error}")))?;
+    sql::execute(
+        db,
+        "INSERT INTO sync_devices (id, name, first_seen, last_seen, replaces, left_at, have) VALUES (?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, first_seen = excluded.first_seen, \
+         last_seen = excluded.last_seen, replaces = excluded.replaces, left_at = excluded.left_at, have = excluded.have",
+        [
+            record.device.as_bytes().to_vec().into(),
+            record.name.clone().into(),
+            record.first_seen.into(),
+            record.last_seen.into(),
+            record.replaces.map(|device| device.as_bytes().to_vec()).into(),
+            record.left_at.into(),
+            have.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
