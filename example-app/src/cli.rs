@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sync_core::LibraryId;
 
 /// A file library that spans devices.
@@ -84,8 +84,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 20)]
         most: u32,
     },
-    /// Show what was lost to other writes and not settled yet.
-    Conflicts,
+    /// Show what was lost to other writes and not settled yet, newest first; count it; settle it.
+    Conflicts(Asked),
     /// Settle a conflict.
     Resolve {
         /// Its number, as `conflicts` shows it.
@@ -110,10 +110,53 @@ pub(crate) enum Command {
 }
 
 /// Which of two values is right.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Right {
     /// The one that stands.
     Winner,
     /// The one that was lost: it is written again.
     Loser,
+    /// Leave it as it is, and list it no more on this device.
+    Neither,
+}
+
+/// Which conflicts are meant, and what is done with them.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Of this model only, as `entry`.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Of this field only, as `name`.
+    #[arg(long)]
+    pub field: Option<String>,
+    /// Lost for this reason only, as `concurrent_write` or `delete_wins`.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Found within so many hours.
+    #[arg(long)]
+    pub hours: Option<u32>,
+    /// Settled ones too.
+    #[arg(long)]
+    pub all: bool,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    pub most: u32,
+    /// Older than the one with this number: the next page.
+    #[arg(long)]
+    pub before: Option<i64>,
+    /// Count them per hour or day instead.
+    #[arg(long, value_enum)]
+    pub per: Option<Width>,
+    /// Settle all that match, at most `most`.
+    #[arg(long, value_enum, conflicts_with = "per")]
+    pub settle: Option<Right>,
+}
+
+/// What to count by.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Width {
+    /// By the hour.
+    Hour,
+    /// By the day.
+    Day,
 }

@@ -6,11 +6,10 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
     QueryFilter, QueryOrder, Set, Statement,
 };
-use sync_core::Resolution;
 
 use crate::{
-    cli::{Cli, Command, Right},
-    demo,
+    cli::{Cli, Command},
+    conflicts, demo,
     entities::{entry, entry_tag, location, tag, user_metadata},
     error::AppError,
     index,
@@ -34,8 +33,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), AppError> {
         Command::Follow { url, token } => follow(&library, &url, token.as_deref()).await,
         Command::Status => status(&library).await,
         Command::Log { most } => log(&library, most).await,
-        Command::Conflicts => conflicts(&library).await,
-        Command::Resolve { id, right } => resolve(&library, id, right).await,
+        Command::Conflicts(asked) => conflicts::run(&library, asked).await,
+        Command::Resolve { id, right } => conflicts::resolve(&library, id, right).await,
         Command::Verify => verify(&library).await,
         Command::Demo { .. } => Ok(()),
     };
@@ -238,7 +237,11 @@ async fn status(library: &Library) -> Result<(), AppError> {
     table.add_row(["conflicts".to_owned(), status.conflicts.to_string()]);
     table.add_row(["held".to_owned(), status.held.to_string()]);
     for peer in status.peers {
-        let stands = format!("{} received, {} to send", peer.received, peer.unsent);
+        let clock = match peer.clock_offset_ms {
+            Some(ms) => format!("; its clock is {:+.1} s from ours", ms as f64 / 1_000.0),
+            None => String::new(),
+        };
+        let stands = format!("{} received, {} to send{clock}", peer.received, peer.unsent);
         table.add_row([names.of(peer.device), stands]);
     }
     println!("{table}");
@@ -261,36 +264,6 @@ async fn log(library: &Library, most: u32) -> Result<(), AppError> {
         table.add_row(cells);
     }
     println!("{table}");
-    Ok(())
-}
-
-async fn conflicts(library: &Library) -> Result<(), AppError> {
-    let names = show::Names::load(library).await?;
-    let mut table =
-        show::table(["id", "model", "record", "field", "reason", "winner", "loser", "lost value"]);
-    for conflict in library.engine.conflicts().await? {
-        table.add_row([
-            conflict.id.to_string(),
-            conflict.model.to_string(),
-            conflict.record.to_string(),
-            conflict.field.to_string(),
-            conflict.reason.to_string(),
-            names.author(conflict.winner),
-            names.author(conflict.loser),
-            conflict.loser_value.to_string(),
-        ]);
-    }
-    println!("{table}");
-    Ok(())
-}
-
-async fn resolve(library: &Library, id: i64, right: Right) -> Result<(), AppError> {
-    let resolution = match right {
-        Right::Winner => Resolution::KeepWinner,
-        Right::Loser => Resolution::RestoreLoser,
-    };
-    library.engine.resolve(id, resolution).await?;
-    println!("settled; the next sync tells the other devices");
     Ok(())
 }
 

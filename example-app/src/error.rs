@@ -23,6 +23,11 @@ pub(crate) enum AppError {
     /// The path is in no indexed directory.
     #[error("{0} is not indexed: run `index` on a directory above it first")]
     NotIndexed(String),
+    /// No conflict has this reason.
+    #[error(
+        "{0} is no reason of a conflict: try concurrent_write, delete_wins, higher_generation, higher_tag, baseline or same_stamp"
+    )]
+    NoReason(String),
     /// There is too little to show.
     #[error(
         "{path} has {found} entries; the demonstration wants at least {least}: name a larger directory, or lower --least"

@@ -5,12 +5,14 @@
 //! * `entities` what is kept
 //! * `index` a real directory, compared with what is known
 //! * `commands` what each command does
+//! * `conflicts` what was lost: shown, counted, settled
 //! * `network` serving and following
 //! * `show` tables for people
 //! * `demo` three devices that write apart and come together
 
 mod cli;
 mod commands;
+mod conflicts;
 mod demo;
 mod entities;
 mod error;

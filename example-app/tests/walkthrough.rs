@@ -91,7 +91,8 @@ fn two_devices_share_what_one_of_them_indexed() {
     assert!(run(&sofa, &sync).contains("in sync"));
 
     assert!(run(&sofa, &["verify"]).contains("all is as it should be"));
-    assert!(run(&sofa, &["status"]).contains("digest"));
+    let status = run(&sofa, &["status"]);
+    assert!(status.contains("digest") && status.contains("its clock is "), "{status}");
     assert!(run(&sofa, &["log"]).contains("entry_tag"));
 
     run(&desk, &["tag", "urgent", letter]);
@@ -100,12 +101,20 @@ fn two_devices_share_what_one_of_them_indexed() {
     assert!(run(&sofa, &sync).contains("1 conflicts"));
     let conflicts = run(&sofa, &["conflicts"]);
     let line = conflicts.lines().find(|line| line.contains("from the desk")).expect("the note that was lost");
+    assert!(line.contains("from the sofa"), "what stands is beside it: {line}");
     let id = line.split_whitespace().nth(1).expect("its number");
+    let some = run(&sofa, &["conflicts", "--field", "note", "--reason", "concurrent_write", "--hours", "1"]);
+    assert!(some.contains("from the desk"), "{some}");
+    assert!(!run(&sofa, &["conflicts", "--model", "tag"]).contains("from the desk"));
+    let counted = run(&sofa, &["conflicts", "--per", "day"]);
+    assert!(counted.lines().any(|line| line.contains(":00") && line.contains(" 1 ")), "{counted}");
     run(&sofa, &["resolve", id, "loser"]);
     assert!(!run(&sofa, &["conflicts"]).contains("from the desk"));
+    assert!(run(&sofa, &["conflicts", "--all"]).contains("(settled)"));
     assert!(run(&sofa, &sync).contains("in sync"));
     let listed = run(&desk, &["ls", files.join("letters").to_str().expect("a path")]);
     assert!(listed.contains("from the desk") && listed.contains("urgent"), "{listed}");
+    assert!(!run(&desk, &["conflicts"]).contains("from the sofa"), "settled on the other device too");
     let again = app(&sofa, &["resolve", id, "winner"]).output().expect("the program runs");
     assert!(String::from_utf8_lossy(&again.stderr).contains("no open conflict"), "{again:?}");
 }

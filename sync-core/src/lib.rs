@@ -50,12 +50,12 @@ mod vector;
 pub use apply::PendingReason;
 pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag};
 pub use engine::{
-    ActiveOf, Changed, Changes, ConflictRecord, EngineBuilder, Event, Events, Finding, Follow, FollowState,
-    HistoryEntry, KeyOf, KnownChange, PeerStatus, Pending, RecordChange, Schema, Status, SyncEngine,
-    Verification,
+    ActiveOf, Bucket, Changed, Changes, ConflictCount, ConflictEvents, ConflictRecord, ConflictState,
+    Conflicts, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, KeyOf, KnownChange,
+    PeerStatus, Pending, PendingRecords, RecordChange, Schema, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
-pub use ledger::{Renewal, RenewalReason};
+pub use ledger::{Renewal, RenewalReason, Retired};
 pub use members::schema::{NewColumn, NewTable, SchemaChange, SchemaError, SchemaType, SchemaValue};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{

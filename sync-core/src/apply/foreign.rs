@@ -12,8 +12,8 @@ use super::{
     ApplyError,
     pending::{PendingReason, Wait},
     relatives::{
-        ParentKey, Present, Referred, differs, load_children, load_parents, parents, record_of, referred,
-        shown_in,
+        ParentKey, Present, Referred, Standing, differs, load_children, load_parents, named, record_of,
+        referred, shown_in,
     },
     rows, unique,
     working::{Key, Working, WorkingSet},
@@ -38,7 +38,19 @@ pub(crate) async fn decide(
     let mut looked: HashSet<Key> = HashSet::new();
     let mut there = Present::default();
     loop {
-        let mut lacking = settle(write, bindings, &referred, set, &mut there).await?;
+        let mut stale = Vec::new();
+        let mut lacking = settle(write, bindings, &referred, set, &mut there, &mut stale).await?;
+        if !stale.is_empty() {
+            // What keeps these rows out is found out anew, with the values that their objects have now.
+            for key in stale {
+                if let Some(working) = set.records.get_mut(&key) {
+                    (working.changed, working.judged, working.wait) = (true, true, None);
+                }
+            }
+            unique::decide(write, bindings, head, set).await?;
+            rows::judge(set);
+            continue;
+        }
         lacking.retain(|parent| followed.insert(parent.clone()));
         lacking
             .sort_unstable_by(|one, other| (&one.table, &one.columns).cmp(&(&other.table, &other.columns)));
@@ -65,13 +77,14 @@ pub(crate) async fn decide(
 }
 
 /// Shows all that may be shown, then takes back what lacks a parent until nothing more is taken back. Gives the parents that
-/// were lacking.
+/// were lacking, and rows whose old parent goes while a newer one was refused.
 async fn settle(
     write: &mut Write<'_>,
     bindings: &Bindings,
     referred: &Referred,
     set: &mut WorkingSet,
     there: &mut Present,
+    stale: &mut Vec<Key>,
 ) -> Result<Vec<ParentKey>, ApplyError> {
     let candidate = |working: &Working| {
         let kept_back = working.wait.as_ref().is_some_and(|wait| wait.reason != PendingReason::MissingParent);
@@ -89,21 +102,21 @@ async fn settle(
     let mut all = Vec::new();
     loop {
         let in_set = shown_in(referred, set);
-        let lacking: Vec<(Key, ForeignKey, ParentKey)> = set
+        let lacking: Vec<(Key, ForeignKey, ParentKey, Standing)> = set
             .records
             .iter()
             .filter(|(_, working)| working.show && working.is_alive())
             .filter_map(|(key, working)| {
-                parents(bindings, key, working)
-                    .filter(|(foreign, _)| !is_nulled(working, foreign))
-                    .find(|(_, parent)| !in_set.contains(parent) && !there.has(parent, set))
-                    .map(|(foreign, parent)| (key.clone(), foreign.clone(), parent))
+                named(bindings, key, working)
+                    .filter(|(foreign, ..)| !is_nulled(working, foreign))
+                    .find(|(_, parent, _)| !in_set.contains(parent) && !there.has(parent, set))
+                    .map(|(foreign, parent, standing)| (key.clone(), foreign.clone(), parent, standing))
             })
             .collect();
         if lacking.is_empty() {
             return Ok(all);
         }
-        for (key, foreign, parent) in lacking {
+        for (key, foreign, parent, standing) in lacking {
             let nulled = nullable(set, &key, &foreign) && is_deleted(bindings, set, &parent);
             let Some(working) = set.records.get_mut(&key) else { continue };
             if nulled {
@@ -115,6 +128,13 @@ async fn settle(
                 let indexes =
                     foreign.columns.iter().filter_map(|name| spec.iter().position(|c| &c.name == name));
                 working.nulled.extend(indexes);
+            } else if standing == Standing::Old {
+                working.show = false;
+                match working.refused.clone() {
+                    // The newer values were tried once more: the row can be neither as it is nor as it was.
+                    Some(refused) => working.wait = Some(refused),
+                    None => stale.push(key),
+                }
             } else {
                 working.show = false;
                 let values: Vec<String> = parent.values.iter().map(ToString::to_string).collect();

@@ -105,8 +105,12 @@ pub(crate) async fn apply_group(
         set.load(write, bindings, head, &model, records).await?;
     }
     let mut commit = Commit::default();
+    let mut decisions = Vec::new();
     for Incoming { change, bytes } in incoming {
         head.clock.observe(change.newest_stamp());
+        if decides(write, &set, &change) {
+            decisions.push(change.clone());
+        }
         if matches!(origin, Origin::Log) {
             commit.entries.push(Entry::new(&change, bytes));
         }
@@ -117,8 +121,22 @@ pub(crate) async fn apply_group(
     }
     commit.conflicts.clone_from(&applied.conflicts);
     bring_in_line(write, bindings, head, &mut set, commit, &mut applied, now_ms).await?;
+    ledger::settle_conflicts(write, head.library, &decisions).await?;
     applied.to = head.seq;
     Ok(applied)
+}
+
+/// True if the change may say which side of a conflict is right: a merge, or a delete of what is deleted.
+fn decides(write: &Write<'_>, set: &WorkingSet, change: &Change) -> bool {
+    match change.kind {
+        ChangeKind::Merge => true,
+        ChangeKind::Delete => {
+            let model = write.names.id(NameKind::Model, change.model.as_bytes());
+            let known = model.and_then(|model| set.get(&(model, change.record.clone())));
+            known.is_some_and(|working| working.object.generation >= change.generation)
+        }
+        _ => false,
+    }
 }
 
 /// Takes out what is here already, and what stands twice in the group.
@@ -243,6 +261,11 @@ async fn decide(
     refusals: &HashMap<Key, Wait>,
 ) -> Result<(), ApplyError> {
     for (key, working) in &mut set.records {
+        if let Some(wait) = refusals.get(key) {
+            // Also of one that nobody wrote: a parent that goes may have made it a write.
+            working.denied = Some(wait.clone());
+            working.changed = true;
+        }
         if working.changed || working.candidate {
             working.wait = None;
             working.judged = true;
@@ -250,9 +273,6 @@ async fn decide(
         }
         if !working.is_alive() {
             working.show = false;
-        }
-        if let Some(wait) = refusals.get(key) {
-            working.denied = Some(wait.clone());
         }
     }
     unique::decide(write, bindings, head, set).await?;

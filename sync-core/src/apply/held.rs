@@ -88,19 +88,12 @@ pub(crate) async fn due(
     Ok(groups)
 }
 
-/// True if a group's time has come.
-pub(crate) async fn any_due<C: ConnectionTrait>(
-    db: &C,
-    head: &Head,
-    now_ms: u64,
-) -> Result<bool, StoreError> {
-    let row = sql::one(
-        db,
-        "SELECT EXISTS (SELECT 1 FROM sync_held WHERE library = ? AND reason = 'clock' AND release_ms <= ?)",
-        [head.library.into(), i64::try_from(now_ms).unwrap_or(i64::MAX).into()],
-    )
-    .await?;
-    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
+/// When the first of the held groups is due, in milliseconds.
+pub(crate) async fn first_due<C: ConnectionTrait>(db: &C, head: &Head) -> Result<Option<u64>, StoreError> {
+    let statement = "SELECT min(release_ms) FROM sync_held WHERE library = ? AND reason = 'clock'";
+    let row = sql::one(db, statement, [head.library.into()]).await?;
+    let first = row.map_or(Ok(None), |row| sql::column::<Option<i64>>(&row, 0))?;
+    Ok(first.map(|ms| u64::try_from(ms).unwrap_or(0)))
 }
 
 /// Takes out what is held of the group `txn` because its rest was still to come.

@@ -41,11 +41,11 @@ pub(crate) use error::ApplyError;
 pub use pending::PendingReason;
 
 pub(crate) use group::{Applied, Incoming, Origin, apply_group};
-pub(crate) use held::{Hold, any_due, due, hold, room, take_incomplete};
+pub(crate) use held::{Hold, due, first_due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
 pub(crate) use mend::{Means, Named, join_repairs, salvage};
-pub(crate) use pending::{PendingRecord, count as count_pending, list as pending_records};
+pub(crate) use pending::{PendingRecord, count as count_pending, is_pending, list as pending_records};
 pub(crate) use refound::{give_to, make_room_for};
-pub(crate) use retry::retry;
+pub(crate) use retry::{retry, retry_all};
 pub(crate) use settle::settle;
 pub(crate) use shrunk::{keep_values, take_off};

@@ -162,6 +162,22 @@ pub(super) async fn lack_parents(
     found.iter().map(|row| Ok(RecordId::from_bytes(sql::column::<Vec<u8>>(row, 0)?))).collect()
 }
 
+/// True if a record is pending.
+pub(crate) async fn is_pending(
+    write: &Write<'_>,
+    head: &Head,
+    model: i64,
+    record: &RecordId,
+) -> Result<bool, StoreError> {
+    let row = sql::one(
+        write.db,
+        "SELECT 1 FROM sync_pending WHERE library = ? AND model = ? AND record = ?",
+        [head.library.into(), model.into(), record.as_bytes().to_vec().into()],
+    )
+    .await?;
+    Ok(row.is_some())
+}
+
 /// How many records are pending.
 pub(crate) async fn count<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
     let row = sql::one(db, "SELECT count(*) FROM sync_pending", []).await?;

@@ -53,6 +53,52 @@ pub(crate) fn parents<'a>(
     })
 }
 
+/// The parents that a record's row names, as the row is to be: those of its object, but where the table refused newer values and
+/// the row keeps what it has. Tells which of them are of that kind.
+pub(super) fn named<'a>(
+    bindings: &'a Bindings,
+    key: &'a Key,
+    working: &'a Working,
+) -> impl Iterator<Item = (&'a ForeignKey, ParentKey, Standing)> + 'a {
+    parents(bindings, key, working)
+        .map(|(foreign, parent)| (foreign, parent.values))
+        .map(move |(foreign, values)| match old_values(working, foreign, &values) {
+            Some(old) => (foreign, old, Standing::Old),
+            None => (foreign, values, Standing::Current),
+        })
+        .filter_map(move |(foreign, values, standing)| {
+            let parent = bindings.by_table(&foreign.parent)?;
+            let columns = columns(foreign, parent);
+            Some((foreign, ParentKey { table: foreign.parent.clone(), columns, values }, standing))
+        })
+}
+
+/// Whether a row names the parent that its object names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It does.
+    Current,
+    /// It names another one: newer values were refused.
+    Old,
+}
+
+/// What the row keeps in the columns of a foreign key, if that is not what the object says. A row that was nulled is to have
+/// its object's values again.
+fn old_values(working: &Working, foreign: &ForeignKey, now: &[SyncValue]) -> Option<Vec<SyncValue>> {
+    let binding = working.binding.as_deref()?;
+    let row = working.row_of_this_life().filter(|_| working.was_shown())?;
+    let written = working.changed || working.candidate;
+    let columns = &binding.spec().columns;
+    let kept = |name: &String, value: &SyncValue| {
+        let index = columns.iter().position(|column| &column.name == name)?;
+        let stays = (!written || working.withheld.contains(&index)) && !row[index].is_null();
+        Some(if stays { row[index].clone() } else { value.clone() })
+    };
+    let old: Vec<SyncValue> =
+        foreign.columns.iter().zip(now).map(|(name, value)| kept(name, value)).collect::<Option<_>>()?;
+    (old != now).then_some(old)
+}
+
 /// The columns that a foreign key refers to: its parent's primary key if it names none.
 fn columns(foreign: &ForeignKey, parent: &Binding) -> Vec<String> {
     if foreign.parent_columns.is_empty() {
@@ -125,7 +171,7 @@ impl Present {
     ) -> Result<(), ApplyError> {
         let mut wanted: HashMap<(String, Vec<String>), Vec<ParentKey>> = HashMap::new();
         for (key, working) in set.records.iter().filter(|(_, working)| working.show) {
-            for (_, parent) in parents(bindings, key, working) {
+            for (_, parent, _) in named(bindings, key, working) {
                 if !self.holders.contains_key(&parent) {
                     self.holders.insert(parent.clone(), Vec::new());
                     wanted.entry((parent.table.clone(), parent.columns.clone())).or_default().push(parent);

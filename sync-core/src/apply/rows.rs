@@ -293,7 +293,7 @@ async fn upsert(
 }
 
 /// True if the database refused the row rather than the statement.
-fn is_constraint(error: &StoreError) -> bool {
+pub(super) fn is_constraint(error: &StoreError) -> bool {
     let text = match error {
         StoreError::Database(error) => error.to_string(),
         _ => return false,

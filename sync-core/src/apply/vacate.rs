@@ -5,10 +5,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{ApplyError, rows::Work, unique, working::WorkingSet};
+use sea_orm::{ConnectionTrait, Value};
+
+use super::{
+    ApplyError,
+    rows::{Work, is_constraint},
+    unique,
+    working::WorkingSet,
+};
 use crate::{
     ids::RecordId,
-    store::{Binding, Bindings, Write, sql},
+    store::{Binding, Bindings, StoreError, Write, sql},
     value::{ColumnKind, SyncValue, to_database},
 };
 
@@ -71,8 +78,6 @@ async fn set_aside(
     let Some(index) = free else { return Ok(()) };
     let column = &spec.columns[index];
     let nullable = binding.table.column(&column.name).is_some_and(|there| !there.not_null);
-    let value = if nullable { SyncValue::Null } else { placeholder(column.kind, record) };
-    let Ok(value) = to_database(column.kind, &value) else { return Ok(()) };
     let Ok(key) = binding.key_values(record) else { return Ok(()) };
     let keys: Vec<String> =
         binding.key_columns().map(|column| format!("{} = ?", sql::quote(&column.name))).collect();
@@ -82,17 +87,51 @@ async fn set_aside(
         sql::quote(&column.name),
         keys.join(" AND ")
     );
-    sql::execute(write.db, &statement, std::iter::once(value).chain(key)).await?;
+    for value in placeholders(column.kind, nullable, record) {
+        write.db.execute_unprepared("SAVEPOINT sync_aside").await.map_err(StoreError::from)?;
+        let tried = sql::execute(write.db, &statement, std::iter::once(value).chain(key.clone())).await;
+        let done = match tried {
+            Ok(_) => true,
+            Err(error) if is_constraint(&error) => {
+                write.db.execute_unprepared("ROLLBACK TO sync_aside").await.map_err(StoreError::from)?;
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        write.db.execute_unprepared("RELEASE sync_aside").await.map_err(StoreError::from)?;
+        if done {
+            return Ok(());
+        }
+    }
+    // No value may stand there for a moment: the row that wants this one is refused, and listed.
     Ok(())
 }
 
-/// A value that no other row has: made from the record's own key.
-fn placeholder(kind: ColumnKind, record: &RecordId) -> SyncValue {
+/// Values that no other row has, made from the record's own key, the likeliest to be taken first. SQLite keeps a text in a
+/// column of another type, unless the table is strict or checks it.
+fn placeholders(kind: ColumnKind, nullable: bool, record: &RecordId) -> Vec<Value> {
+    let hash = blake3::hash(record.as_bytes());
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&hash.as_bytes()[..8]);
+    let number = i64::from_be_bytes(eight);
+    let null = nullable.then_some(SyncValue::Null).into_iter();
+    let own = null.chain(placeholder(kind, record)).filter_map(|value| to_database(kind, &value).ok());
+    let others: [Value; 4] = [
+        format!("sync:{}", hash.to_hex()).into(),
+        number.into(),
+        (number as f64).into(),
+        hash.as_bytes().to_vec().into(),
+    ];
+    own.chain(others).collect()
+}
+
+/// One of the column's own kind, for kinds that have enough of them.
+fn placeholder(kind: ColumnKind, record: &RecordId) -> Option<SyncValue> {
     let hash = blake3::hash(record.as_bytes());
     let bytes = hash.as_bytes();
     let mut eight = [0; 8];
     eight.copy_from_slice(&bytes[..8]);
-    match kind {
+    Some(match kind {
         ColumnKind::Text => SyncValue::Text(format!("sync:{}", hash.to_hex())),
         ColumnKind::Bytes => SyncValue::Bytes(bytes.to_vec()),
         ColumnKind::Uuid => {
@@ -104,6 +143,6 @@ fn placeholder(kind: ColumnKind, record: &RecordId) -> SyncValue {
         ColumnKind::I32 => {
             SyncValue::I64(i64::from(i32::from_be_bytes([eight[0], eight[1], eight[2], eight[3]])))
         }
-        _ => SyncValue::Null,
-    }
+        _ => return None,
+    })
 }

@@ -60,6 +60,7 @@ fn hello() -> Hello {
         latest_seq: Seq(0),
         newest_of_yours: None,
         probe: None,
+        retired: Vec::new(),
         protocol: PROTOCOL,
         ..sample::hello(9)
     }

@@ -68,6 +68,7 @@ pub(super) fn hello(n: u8) -> Hello {
         digest: [n; 16],
         newest_of_yours: (n > 1).then(|| stamp(n)),
         probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
+        retired: Vec::new(),
     }
 }
 

@@ -82,6 +82,14 @@ pub enum Event {
         /// How far ahead the furthest is, in milliseconds.
         ahead_ms: u64,
     },
+    /// A peer's clock and this device's differ by more than stamps may (`Limits::max_drift_ms`): one of the two is wrong. Told
+    /// once, until they agree again.
+    ClockSkew {
+        /// The peer.
+        peer: DeviceId,
+        /// How far its clock is ahead of this one, in milliseconds; negative if behind.
+        offset_ms: i64,
+    },
     /// Objects were compared with a peer's, because somebody asked or a round had ended with other objects than the
     /// peer's. Records that were mended come as [`Remote`](Self::Remote) too.
     Repaired(Box<RepairReport>),
@@ -142,6 +150,9 @@ impl Events {
                 self.ready.push_back(Event::Repaired(Box::new((*report).clone())));
             }
             Report::Held { changes, ahead_ms } => self.ready.push_back(Event::Held { changes, ahead_ms }),
+            Report::ClockSkew { peer, offset_ms } => {
+                self.ready.push_back(Event::ClockSkew { peer, offset_ms });
+            }
             Report::NewDevice { former, device, reason } => {
                 self.ready.push_back(Event::NewDevice { former, device, reason });
             }

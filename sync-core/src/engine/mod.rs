@@ -15,18 +15,23 @@
 //! * `schema` changes of the schema that travel
 //! * `keys` between a record and the key that its entity has
 //! * `status` how things stand
-//! * `records` history, conflicts, pending
+//! * `records` history
+//! * `pending` what waits: listed, tried again, given up
+//! * `conflicts`, `conflict_events` what was lost: listed, counted, settled; as a stream
 //! * `verify` whether ledger and rows are what they should be
 //! * `repair` mending what is not, with a peer or from the log
 
 mod builder;
 mod changed;
+mod conflict_events;
+mod conflicts;
 mod events;
 mod follow;
 mod handle;
 mod keys;
 mod library;
 mod members;
+mod pending;
 mod records;
 mod repair;
 mod schema;
@@ -37,11 +42,14 @@ mod verify;
 
 pub use builder::EngineBuilder;
 pub use changed::{Changed, Changes};
+pub use conflict_events::ConflictEvents;
+pub use conflicts::{Bucket, ConflictCount, ConflictRecord, ConflictState, Conflicts};
 pub use events::{Event, Events, RecordChange};
 pub use follow::{Follow, FollowState};
 pub use handle::SyncEngine;
 pub use keys::{ActiveOf, KeyOf};
-pub use records::{ConflictRecord, HistoryEntry, Pending};
+pub use pending::{Pending, PendingRecords};
+pub use records::HistoryEntry;
 pub use schema::{KnownChange, Schema};
 pub use status::{PeerStatus, Status};
 pub use verify::{Finding, Verification};

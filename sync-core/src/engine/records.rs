@@ -1,4 +1,4 @@
-//! What happened to a record, what was lost in conflicts, what waits.
+//! What happened to a record.
 
 use sea_orm::{EntityTrait, sea_query::IntoValueTuple};
 
@@ -7,13 +7,12 @@ use super::{
     keys::{self, ActiveOf, KeyOf},
 };
 use crate::{
-    apply::{self, PendingReason},
     change::{Cell, Change, ChangeKind},
     ids::{DeviceId, Name, RecordId, Seq},
     ledger::Head,
-    merge::{ConflictReason, shown},
+    merge::shown,
     model::Syncable,
-    peer::{self, Resolution, SyncError},
+    peer::SyncError,
     stamp::Stamp,
     store::{NameKind, sql},
     value::SyncValue,
@@ -33,48 +32,6 @@ pub struct HistoryEntry {
     pub kind: ChangeKind,
     /// What it wrote: column and value. Of a counter or a set, what the device itself had added by then.
     pub values: Vec<(Name, SyncValue)>,
-}
-
-/// A value that was lost to another write.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct ConflictRecord {
-    /// Names the conflict on this replica.
-    pub id: i64,
-    /// The model's name on the wire.
-    pub model: Name,
-    /// The record.
-    pub record: RecordId,
-    /// The column.
-    pub field: Name,
-    /// The change that stands.
-    pub winner: Stamp,
-    /// The change that lost.
-    pub loser: Stamp,
-    /// Why.
-    pub reason: ConflictReason,
-    /// What was lost.
-    pub loser_value: SyncValue,
-    /// When it was found here, in milliseconds since the Unix epoch.
-    pub detected_ms: u64,
-}
-
-/// A record whose row is not, or not quite, what its object says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Pending {
-    /// The model's name on the wire.
-    pub model: Name,
-    /// The record.
-    pub record: RecordId,
-    /// Why.
-    pub reason: PendingReason,
-    /// Why, in words.
-    pub detail: String,
-    /// How often it was looked at.
-    pub attempts: u64,
-    /// Since when, in milliseconds since the Unix epoch.
-    pub since_ms: u64,
 }
 
 impl SyncEngine {
@@ -121,98 +78,5 @@ impl SyncEngine {
                 })
             })
             .collect()
-    }
-
-    /// Settles a conflict of [`conflicts`](Self::conflicts), by its `id`. What is written travels to the other devices;
-    /// each of them lists the conflict until it is settled there.
-    ///
-    /// ```no_run
-    /// # async fn f(engine: sync_core::SyncEngine) -> Result<(), sync_core::SyncError> {
-    /// for conflict in engine.conflicts().await? {
-    ///     println!("{} {}: {} was lost", conflict.model, conflict.field, conflict.loser_value);
-    ///     engine.resolve(conflict.id, sync_core::Resolution::RestoreLoser).await?;
-    /// }
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`SyncError::UnknownConflict`] if there is none with this number, or it is settled; [`SyncError::UnknownRecord`] if this
-    /// program lacks the model or column, or the record was deleted and the log does not tell what it was.
-    pub async fn resolve(&self, id: i64, resolution: Resolution) -> Result<(), SyncError> {
-        self.running()?;
-        peer::resolve(&self.inner.replica, id, resolution).await
-    }
-
-    /// The conflicts found here and not settled yet, newest first.
-    ///
-    /// # Errors
-    /// [`SyncError::Store`] if the database refuses.
-    pub async fn conflicts(&self) -> Result<Vec<ConflictRecord>, SyncError> {
-        let (db, names) = self.inner.replica.store.read().await?;
-        let head = Head::load(&db, &names).await?;
-        let rows = sql::all(
-            &db,
-            "SELECT id, model, record, field, winner_id, loser_id, reason, loser_value, detected_at FROM sync_conflicts \
-             WHERE library = ? AND judged < 2 ORDER BY id DESC",
-            [head.library.into()],
-        )
-        .await?;
-        let stamp = |bytes: Vec<u8>| {
-            Stamp::from_bytes(sql::bytes(&bytes, "a stamp")?)
-                .ok_or_else(|| SyncError::Ledger("a conflict names no stamp".into()))
-        };
-        rows.iter()
-            .map(|row| {
-                let reason: String = sql::column(row, 6)?;
-                let value: Vec<u8> = sql::column(row, 7)?;
-                Ok(ConflictRecord {
-                    id: sql::column(row, 0)?,
-                    model: names.text(sql::column(row, 1)?)?,
-                    record: RecordId::from_bytes(sql::column::<Vec<u8>>(row, 2)?),
-                    field: Name::from(sql::column::<String>(row, 3)?),
-                    winner: stamp(sql::column(row, 4)?)?,
-                    loser: stamp(sql::column(row, 5)?)?,
-                    reason: ConflictReason::from_name(&reason)
-                        .ok_or_else(|| SyncError::Ledger(format!("conflict reason {reason}")))?,
-                    loser_value: SyncValue::decode(&value)
-                        .map_err(|error| SyncError::Ledger(error.to_string()))?,
-                    detected_ms: u64::try_from(sql::column::<i64>(row, 8)?).unwrap_or(0),
-                })
-            })
-            .collect()
-    }
-
-    /// Tries again to write every pending record, as each start of the engine does: after a migration lifted what kept a
-    /// row out. Rows that cannot be read and rows deleted without sync stay as they are. Gives how many records are
-    /// pending no more.
-    ///
-    /// # Errors
-    /// [`SyncError::Store`] if the database refuses.
-    pub async fn retry_pending(&self) -> Result<u64, SyncError> {
-        self.running()?;
-        self.inner.replica.retry_pending().await
-    }
-
-    /// The records whose rows are not what their objects say, longest waiting first.
-    ///
-    /// # Errors
-    /// [`SyncError::Store`] if the database refuses.
-    pub async fn pending(&self) -> Result<Vec<Pending>, SyncError> {
-        let (db, names) = self.inner.replica.store.read().await?;
-        let head = Head::load(&db, &names).await?;
-        let mut records = apply::pending_records(&db, &names, head.library).await?;
-        drop(db);
-        records.extend(self.inner.replica.pending_schema().await?);
-        Ok(records
-            .into_iter()
-            .map(|one| Pending {
-                model: one.model,
-                record: one.record,
-                reason: one.reason,
-                detail: one.detail,
-                attempts: one.attempts,
-                since_ms: one.since,
-            })
-            .collect())
     }
 }

@@ -50,8 +50,7 @@ pub struct PeerStatus {
     pub unsent: u64,
     /// The time of the oldest of them, in milliseconds since the Unix epoch.
     pub oldest_unsent_ms: Option<u64>,
-    /// How far the peer's clock was ahead of this one's in the last round since the engine started, in milliseconds;
-    /// negative if behind.
+    /// How far the peer's clock was ahead of this one's when it last spoke, in milliseconds; negative if behind.
     pub clock_offset_ms: Option<i64>,
     /// What the last round said if it failed after the peer had answered `hello`. Why a peer cannot be reached at all,
     /// [`Follow::status`](crate::Follow::status) says.
@@ -98,7 +97,7 @@ impl SyncEngine {
             let sent = i64::try_from(position.sent.0).unwrap_or(i64::MAX);
             let unsent = sql::one(
                 &db,
-                "SELECT count(*), min(change_id) FROM sync_log WHERE library = ? AND seq > ?",
+                "SELECT count(*), min(change_id) FROM sync_log WHERE library = ? AND seq > ? AND kind >= 0",
                 [head.library.into(), sent.into()],
             )
             .await?;
@@ -114,7 +113,7 @@ impl SyncEngine {
                 sent: position.sent,
                 unsent: u64::try_from(unsent).unwrap_or(0),
                 oldest_unsent_ms: oldest.and_then(Stamp::from_bytes).map(|stamp| stamp.ms()),
-                clock_offset_ms: last_round.as_ref().map(|round| round.clock_offset_ms),
+                clock_offset_ms: replica.clock_offset(device).or(position.clock_offset_ms),
                 diverged: last_round.as_ref().is_some_and(|round| round.diverged),
                 last_error: last_round.and_then(|round| round.error),
                 last_repair: replica.last_repair(device).and_then(|repair| repair.report),

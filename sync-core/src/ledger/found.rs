@@ -205,7 +205,8 @@ pub(crate) async fn logged_part<C: ConnectionTrait>(
     loop {
         let rows = sql::all(
             db,
-            "SELECT seq, model, record, data FROM sync_log WHERE library = ? AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, model, record, data FROM sync_log WHERE library = ? AND seq > ? AND kind >= 0 \
+             ORDER BY seq LIMIT ?",
             [library.into(), after.into(), SLICE.into()],
         )
         .await?;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     LedgerError,
     identity::Identity,
-    metadata::{self, KEY_STAMP, Metadata, key_head, pack},
+    metadata::{self, KEY_RETIRED, KEY_STAMP, Metadata, key_head, pack},
+    taken_back::Retired,
 };
 use crate::{
     ids::{Seq, StateHash},
@@ -57,6 +58,8 @@ pub(crate) struct Head {
     pub(crate) previous: Option<Stamp>,
     pub(crate) open_txn: Option<Stamp>,
     pub(crate) floor: Floor,
+    /// The device ids of which a part was taken back.
+    pub(crate) retired: Vec<Retired>,
     /// The largest id in `sync_objects`.
     last_object: i64,
 }
@@ -88,6 +91,7 @@ impl Head {
             previous: saved.previous,
             open_txn: saved.open_txn,
             floor: saved.floor,
+            retired: metadata.packed(KEY_RETIRED)?.unwrap_or_default(),
             last_object,
         })
     }

@@ -44,6 +44,8 @@ pub enum RenewalReason {
     Forked,
     /// The database joined a library, or left one.
     Joined,
+    /// The clock was ahead: what nobody had accepted was taken back and written again under stamps of now.
+    ClockAhead,
 }
 
 impl RenewalReason {

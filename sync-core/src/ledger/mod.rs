@@ -9,6 +9,8 @@
 //! * `chain` the hash that confirms what two replicas agree on
 //! * `objects` stored objects, by record
 //! * `commit` the one writer
+//! * `conflicts` which of them somebody decided
+//! * `taken_back` what was logged under stamps from the future
 //! * `origins` the vector: how far each author's chain is here without a gap
 //! * `pages` the log and the state feed, a page at a time, as others read them
 //! * `walk` all of it, a part at a time
@@ -17,6 +19,7 @@
 
 mod chain;
 mod commit;
+mod conflicts;
 mod error;
 mod found;
 mod head;
@@ -26,12 +29,14 @@ mod objects;
 mod origins;
 mod pages;
 mod survey;
+mod taken_back;
 mod walk;
 
 pub(crate) use error::LedgerError;
 
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
+pub(crate) use conflicts::{mark_settled, settle_conflicts};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
 pub(crate) use head::Head;
 pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};
@@ -43,4 +48,6 @@ pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
 pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
+pub use taken_back::Retired;
+pub(crate) use taken_back::{Ahead, ahead_of, learn_retired, take_back};
 pub(crate) use walk::{LogWalk, Placed, objects_after};

@@ -154,7 +154,7 @@ pub(crate) async fn log_trust<C: ConnectionTrait>(
     }
     let gap = sql::one(
         db,
-        "SELECT EXISTS (SELECT 1 FROM sync_log WHERE library = ? AND data IS NULL)",
+        "SELECT EXISTS (SELECT 1 FROM sync_log WHERE library = ? AND data IS NULL AND kind >= 0)",
         [head.library.into()],
     )
     .await?;

@@ -39,6 +39,7 @@ pub use conflict::{Conflict, ConflictReason, FieldConflict, Side};
 pub use digest::{Digest, contribution};
 pub(crate) use join::join_taking;
 pub use join::{Changed, Joined, join};
+pub(crate) use object::is_alive;
 pub use object::{Object, merge_objects};
 pub use pack::{ColumnIds, Corrupt, NotInterned};
 pub use ranges::RecordRange;

@@ -105,6 +105,6 @@ pub fn merge_objects(a: &Object, b: &Object) -> Object {
 }
 
 /// True for the generations in which a record exists.
-pub(super) fn is_alive(generation: u64) -> bool {
+pub(crate) fn is_alive(generation: u64) -> bool {
     generation % 2 == 1
 }

@@ -44,15 +44,26 @@ pub(super) async fn greet(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<Gre
         };
         let waited = replica.now_ms().saturating_sub(asked_at);
         check(replica, &mine, &theirs).await?;
+        let peers_ms = theirs.wall_ms.saturating_sub(waited / 2);
+        let clock_offset_ms = offset_ms(asked_at, peers_ms);
+        replica.note_clock(theirs.device, clock_offset_ms);
+        replica.learn_retired(&theirs.retired).await?;
+        if replica.mend_clock(peers_ms, &theirs.vector).await? {
+            continue;
+        }
         let untold = replica.meet(&theirs.vector, theirs.newest_of_yours).await?;
         if untold && hello < MAX_HELLOS {
             continue;
         }
-        let here = i64::try_from(asked_at + waited / 2).unwrap_or(i64::MAX);
-        let there = i64::try_from(theirs.wall_ms).unwrap_or(i64::MAX);
-        return Ok(Greeting { mine, theirs, clock_offset_ms: there.saturating_sub(here) });
+        return Ok(Greeting { mine, theirs, clock_offset_ms });
     }
     Err(PeerError::SameDevice { device: replica.identity().device }.into())
+}
+
+/// How far `there_ms` is ahead of `here_ms`.
+fn offset_ms(here_ms: u64, there_ms: u64) -> i64 {
+    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    ms(there_ms).saturating_sub(ms(here_ms))
 }
 
 async fn check(replica: &Arc<Replica>, mine: &Hello, theirs: &Hello) -> Result<(), SyncError> {
@@ -87,6 +98,9 @@ impl Replica {
         }
         drop(db);
         self.admit(hello.device).await?;
+        self.note_clock(hello.device, offset_ms(self.now_ms(), hello.wall_ms));
+        self.learn_retired(&hello.retired).await?;
+        self.mend_clock(hello.wall_ms, &hello.vector).await?;
         self.meet(&hello.vector, None).await?;
         self.flush().await?;
         self.take_part().await?;

@@ -5,6 +5,7 @@ use serde_bytes::ByteBuf;
 
 use crate::{
     ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
+    ledger::Retired,
     stamp::Stamp,
     vector::Vector,
 };
@@ -43,6 +44,9 @@ pub struct Hello {
     /// finds it in its own database is spoken to by itself.
     #[serde(default)]
     pub probe: Option<uuid::Uuid>,
+    /// Device ids whose owners left them and took back the last of what they had written under them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Retired>,
 }
 
 /// Asks for a page of the log.

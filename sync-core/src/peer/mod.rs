@@ -3,8 +3,10 @@
 //! Neighbours: `apply` and `ledger` below do the work; transports (in crates of their own) carry the messages.
 
 mod call;
+mod clocks;
 mod error;
 mod forks;
+mod give_up;
 mod greet;
 mod identity;
 mod join;

@@ -13,8 +13,6 @@ use crate::ids::DeviceId;
 /// How a round ended.
 #[derive(Clone, Debug)]
 pub(crate) struct LastRound {
-    /// How far the peer's clock was ahead of this one's.
-    pub(crate) clock_offset_ms: i64,
     /// True if it ended with equal vectors and unequal digests.
     pub(crate) diverged: bool,
     pub(crate) error: Option<String>,

@@ -27,6 +27,9 @@ pub(crate) struct Position {
     /// Where a first sync that was interrupted goes on in the peer's state feed.
     #[serde(default)]
     pub(crate) feed: Option<ByteBuf>,
+    /// How far the peer's clock was ahead in the last round.
+    #[serde(default)]
+    pub(crate) clock_offset_ms: Option<i64>,
     /// How many authors were known to be forked when it began. Until one is known, its head stands for changes of
     /// two databases, and those below it were spared although they may never have come: a position from before says nothing.
     #[serde(default)]
@@ -67,6 +70,24 @@ pub(crate) async fn load<C: ConnectionTrait>(
         .transpose()?;
     let marks = marks(db, library).await?;
     Ok(saved.filter(|saved| saved.marks == marks).unwrap_or_else(|| Position::beginning(None, marks)))
+}
+
+/// What each peer had merged when it last told.
+pub(crate) async fn vectors<C: ConnectionTrait>(db: &C, library: i64) -> Result<Vec<Vector>, LedgerError> {
+    let rows = sql::all(db, "SELECT state FROM sync_positions WHERE library = ?", [library.into()]).await?;
+    rows.iter()
+        .map(|row| {
+            let position: Position = rmp_serde::from_slice(&sql::column::<Vec<u8>>(row, 0)?)
+                .map_err(|error| LedgerError::Corrupt(format!("a position: {error}")))?;
+            Ok(position.vector)
+        })
+        .collect()
+}
+
+/// The logs of all peers are read from their beginning again, without what is here.
+pub(crate) async fn forget<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
+    sql::execute(db, "DELETE FROM sync_positions WHERE library = ?", [library.into()]).await?;
+    Ok(())
 }
 
 /// The next round with each peer begins with the peer's state feed.

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 
 use super::{
     Limits, RepairReport, SyncError,
+    clocks::{Clocks, refuse_taken_back},
     identity::refuse_taken_tails,
     outcomes::{LastRound, Received},
     positions,
@@ -43,6 +44,8 @@ pub(crate) enum Report {
     ManyDeletes(u64),
     /// Groups are held until the clock has caught up; the furthest is this many milliseconds ahead.
     Held { changes: u64, ahead_ms: u64 },
+    /// A peer's clock and this one differ by more than stamps may.
+    ClockSkew { peer: DeviceId, offset_ms: i64 },
     /// Objects were compared with a peer's and mended.
     Repaired(Arc<RepairReport>),
     /// The database goes on under a new device id.
@@ -89,6 +92,7 @@ pub(crate) struct Replica {
     pub(super) repairs: Mutex<HashMap<DeviceId, LastRepair>>,
     /// What a repair in progress goes by: at most one, about fifty bytes a record.
     pub(super) looked: Mutex<Option<Arc<LastLook>>>,
+    pub(super) clocks: Clocks,
 }
 
 const FIRST_BATCH: u32 = 2_000;
@@ -116,6 +120,7 @@ impl Replica {
             rounds: Mutex::default(),
             repairs: Mutex::default(),
             looked: Mutex::default(),
+            clocks: Clocks::default(),
         }
     }
 
@@ -282,7 +287,7 @@ impl Replica {
             // The program or the tables are others than before: they may take what those could not.
             let shown = apply::show_known(write, &bindings, &mut head, now_ms).await?;
             self.report_applied(write, shown);
-            let retried = apply::retry(write, &bindings, &mut head, now_ms).await?;
+            let retried = apply::retry_all(write, &bindings, &mut head, now_ms).await?;
             self.report_applied(write, retried);
             let (known_at, version) = (self.known_at.clone(), bindings.schema_version);
             write.after_commit(move || known_at.store(version, Ordering::Release));
@@ -322,7 +327,8 @@ impl Replica {
                     replica.doubt_identity(write, &groups).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     head.is_of(library)?;
-                    let refused = refuse_taken_tails(&write.names, &mut groups);
+                    let mut refused = refuse_taken_tails(&write.names, &mut groups);
+                    refused.extend(refuse_taken_back(&head, &mut groups));
                     let mut received = Received { refused, ..Received::default() };
                     let due = replica.sort(write, &head, groups, &mut received).await?;
                     let now_ms = replica.now_ms();
@@ -337,6 +343,8 @@ impl Replica {
                     received.forked = applied.forked;
                     replica.report_applied(write, applied);
                     if received.held > 0 {
+                        let held = replica.clone();
+                        write.after_commit(move || held.clocks.set_next_release(None));
                         let Received { held: changes, ahead_ms, .. } = received;
                         replica.report(write, Report::Held { changes, ahead_ms });
                     }
@@ -410,34 +418,22 @@ impl Replica {
         Ok(due)
     }
 
-    /// Looks again at all that is pending. Gives how many records are pending no more.
-    pub(crate) async fn retry_pending(self: &Arc<Self>) -> Result<u64, SyncError> {
-        self.follow_schema().await?;
-        let replica = self.clone();
-        self.store
-            .write(move |write| {
-                Box::pin(async move {
-                    let before = apply::count_pending(write.db).await?;
-                    // A changed schema makes it look by itself.
-                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    let applied = apply::retry(write, &bindings, &mut head, replica.now_ms()).await?;
-                    replica.report_applied(write, applied);
-                    Ok(before.saturating_sub(apply::count_pending(write.db).await?))
-                })
-            })
-            .await
-    }
-
     /// Merges the held groups whose time has come.
     pub(crate) async fn release_held(self: &Arc<Self>) -> Result<u64, SyncError> {
-        let (db, names) = self.store.read().await?;
-        let head = Head::load(&db, &names).await?;
         let latest = self.now_ms().saturating_add(self.limits.max_drift_ms);
-        let due = apply::any_due(&db, &head, latest).await?;
-        drop(db);
-        if !due {
+        // Asked every second: the database is, only when there is something to expect.
+        if self.clocks.next_release_ms().is_some_and(|due_ms| due_ms > latest) {
             return Ok(0);
         }
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let due_ms = apply::first_due(&db, &head).await?.unwrap_or(u64::MAX);
+        drop(db);
+        self.clocks.set_next_release(Some(due_ms));
+        if due_ms > latest {
+            return Ok(0);
+        }
+        self.clocks.set_next_release(None);
         Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
 }

@@ -1,7 +1,8 @@
-//! A conflict settled by a person: what stands is kept, or what was lost is written again.
+//! A conflict settled by a person: what stands is confirmed, or what was lost is written again.
 //!
-//! Invariant: what was lost comes back as an ordinary change of this device, whose context covers all that is known here.
-//! So it travels, and wins everywhere over the writes that were seen when it was made, and over no others.
+//! Invariant: the decision is a change of this device, whose context covers all that is known here. So it travels, wins
+//! everywhere over the writes that were seen when it was made and over no others, and settles the conflict wherever it is
+//! listed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,10 +13,10 @@ use super::{
 };
 use crate::{
     capture::{self, Batch},
-    change::Change,
+    change::{Change, ChangeKind},
     ids::{Name, RecordId},
     ledger::{self, Head, Loaded},
-    merge::{Object, join},
+    merge::{Object, StoredObject, join, shown},
     stamp::Stamp,
     store::{Binding, Write, rows, sql},
     value::SyncValue,
@@ -25,11 +26,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resolution {
-    /// What stands is right: nothing is written.
+    /// What stands is right. It is written again as a change that knew both sides, so the conflict is settled on the
+    /// other devices too. Of a record that was deleted, the delete is.
     KeepWinner,
     /// The value that was lost is written again, with those of its column's group that were lost with it. A record
-    /// that was deleted is created again as it was.
+    /// that was deleted is created again as it was. It settles the conflict on the other devices too.
     RestoreLoser,
+    /// Nothing is written: the conflict is listed no more on this device.
+    Dismiss,
 }
 
 /// A conflict as it stands in the ledger.
@@ -55,23 +59,21 @@ pub(crate) async fn resolve(
                 let (bindings, mut head, _) = inner.begin(write, Batch::All).await?;
                 let lost = find(write, &head, id).await?.ok_or(SyncError::UnknownConflict(id))?;
                 let mut settled = vec![id];
-                if resolution == Resolution::RestoreLoser {
+                if resolution != Resolution::Dismiss {
                     let binding = bindings.by_model(lost.model).cloned().ok_or_else(|| {
                         SyncError::UnknownRecord("the model of the conflict has no table here".into())
                     })?;
                     let together = lost_together(write, &head, &binding, &lost).await?;
                     settled.extend(together.values().map(|(id, _)| *id));
-                    let change = restore(write, &inner, &mut head, &binding, &lost, together).await?;
+                    let change = match resolution {
+                        Resolution::KeepWinner => confirm(write, &inner, &mut head, &binding, &lost).await?,
+                        _ => restore(write, &inner, &mut head, &binding, &lost, together).await?,
+                    };
                     let applied = write_changes(write, &inner, &bindings, &mut head, vec![change]).await?;
                     inner.report_applied(write, applied);
                 }
                 for id in settled {
-                    sql::execute(
-                        write.db,
-                        "UPDATE sync_conflicts SET judged = 2 WHERE library = ? AND id = ?",
-                        [head.library.into(), id.into()],
-                    )
-                    .await?;
+                    ledger::mark_settled(write, head.library, id).await?;
                 }
                 Ok(())
             })
@@ -134,6 +136,73 @@ async fn lost_together(
     Ok(together)
 }
 
+/// The object of the conflict's record.
+async fn object_of(
+    write: &Write<'_>,
+    head: &Head,
+    binding: &Binding,
+    record: &RecordId,
+) -> Result<StoredObject, SyncError> {
+    let mut objects =
+        ledger::by_records(write.db, &write.names, head.library, binding.model, [record]).await?;
+    match objects.remove(record) {
+        Some(Loaded { object, .. }) => Ok(object),
+        None => Err(SyncError::UnknownRecord(format!("{} {record}", binding.name()))),
+    }
+}
+
+/// What the record's row holds; of a record without one, what its object says.
+async fn held(
+    write: &Write<'_>,
+    binding: &Binding,
+    record: &RecordId,
+    object: &StoredObject,
+) -> Result<Vec<SyncValue>, SyncError> {
+    if let Some(Ok(row)) = rows::by_record(write.db, binding, [record]).await?.remove(record) {
+        return Ok(row);
+    }
+    let kept = |wire: &Name| {
+        let cell = object.cell(wire)?;
+        Some(shown(cell.tag, cell.version, cell.payload.as_ref()?).into_owned())
+    };
+    let columns = binding.spec().columns.iter();
+    Ok(columns.map(|column| kept(&column.wire).unwrap_or(SyncValue::Null)).collect())
+}
+
+/// The column of the conflict and those that are written together with it.
+fn columns_of(binding: &Binding, lost: &Lost) -> Result<Vec<usize>, SyncError> {
+    let index = binding.column_of(&lost.field).ok_or_else(|| {
+        SyncError::UnknownRecord(format!("{} has no column {} here", binding.name(), lost.field))
+    })?;
+    Ok(capture::with_groups(binding, vec![index]))
+}
+
+/// The change that confirms what stands.
+async fn confirm(
+    write: &Write<'_>,
+    replica: &Replica,
+    head: &mut Head,
+    binding: &Binding,
+    lost: &Lost,
+) -> Result<Change, SyncError> {
+    let object = object_of(write, head, binding, &lost.record).await?;
+    let (model, record) = (binding.name().clone(), lost.record.clone());
+    if !object.is_alive() {
+        let mut change = author(replica, head, model, record, &object, |_| Vec::new());
+        change.kind = ChangeKind::Delete;
+        change.born = change.id;
+        return Ok(change);
+    }
+    let columns = columns_of(binding, lost)?;
+    let here = held(write, binding, &lost.record, &object).await?;
+    let values: Vec<(usize, SyncValue)> =
+        columns.into_iter().map(|index| (index, here[index].clone())).collect();
+    let cells = |version| capture::written(binding, Some(&object), &here, &values, version);
+    let mut change = author(replica, head, model, record, &object, cells);
+    change.kind = ChangeKind::Merge;
+    Ok(change)
+}
+
 /// The change that writes again what was lost.
 async fn restore(
     write: &Write<'_>,
@@ -143,22 +212,14 @@ async fn restore(
     lost: &Lost,
     together: BTreeMap<usize, (i64, SyncValue)>,
 ) -> Result<Change, SyncError> {
-    let mut objects =
-        ledger::by_records(write.db, &write.names, head.library, binding.model, [&lost.record]).await?;
-    let Some(Loaded { object, .. }) = objects.remove(&lost.record) else {
-        return Err(SyncError::UnknownRecord(format!("{} {}", binding.name(), lost.record)));
-    };
+    let object = object_of(write, head, binding, &lost.record).await?;
+    let columns = columns_of(binding, lost)?;
+    let alive = object.is_alive();
     let mut values: BTreeMap<usize, SyncValue> = BTreeMap::new();
     let mut here = vec![SyncValue::Null; binding.spec().columns.len()];
-    if object.is_alive() {
-        let columns = &binding.spec().columns;
-        let group = binding.column_of(&lost.field).and_then(|index| columns[index].group.as_ref());
-        let row = rows::by_record(write.db, binding, [&lost.record]).await?.remove(&lost.record);
-        if let Some(Ok(row)) = row {
-            here = row;
-            let in_group = |index: &usize| group.is_some() && columns[*index].group.as_ref() == group;
-            values.extend(binding.travelling().filter(in_group).map(|index| (index, here[index].clone())));
-        }
+    if alive {
+        here = held(write, binding, &lost.record, &object).await?;
+        values.extend(columns.iter().map(|index| (*index, here[*index].clone())));
     } else {
         let before = life_before(write, head, binding, &lost.record, object.generation - 1).await?;
         values.extend(
@@ -169,15 +230,12 @@ async fn restore(
         );
     }
     values.extend(together.into_iter().map(|(index, (_, value))| (index, value)));
-    let index = binding.column_of(&lost.field).ok_or_else(|| {
-        SyncError::UnknownRecord(format!("{} has no column {} here", binding.name(), lost.field))
-    })?;
-    values.insert(index, lost.value.clone());
-    let alive = object.is_alive();
+    values.extend(binding.column_of(&lost.field).map(|index| (index, lost.value.clone())));
     let values: Vec<(usize, SyncValue)> = values.into_iter().collect();
     let known = Some(&object).filter(|_| alive);
     let cells = |version| capture::written(binding, known, &here, &values, version);
     let mut change = author(replica, head, binding.name().clone(), lost.record.clone(), &object, cells);
+    change.kind = ChangeKind::Merge;
     if !alive {
         change.generation += 1;
         change.born = change.id;

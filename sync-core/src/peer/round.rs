@@ -88,7 +88,7 @@ struct Round<'a> {
 /// One round with `peer`.
 pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<SyncReport, SyncError> {
     let round = Round::begin(replica, peer).await?;
-    let (device, clock_offset_ms) = (round.theirs.device, round.report.clock_offset_ms);
+    let device = round.theirs.device;
     let mut result = round.run().await;
     if let Some(report) = result.as_mut().ok().filter(|report| report.diverged)
         && let Some(repair) = repair_diverged(replica, peer, device).await
@@ -98,7 +98,7 @@ pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result
     }
     let error = result.as_ref().err().map(ToString::to_string);
     let diverged = result.as_ref().is_ok_and(|report| report.diverged);
-    replica.note_round(device, LastRound { clock_offset_ms, diverged, error });
+    replica.note_round(device, LastRound { diverged, error });
     result
 }
 
@@ -412,7 +412,8 @@ impl<'a> Round<'a> {
             tracing::error!(peer = %self.theirs.device, "the same changes gave other objects here than there");
         }
         self.report.confirmed = (self.position.seq, self.position.state_hash);
-        let position = self.position;
+        let mut position = self.position;
+        position.clock_offset_ms = Some(self.report.clock_offset_ms);
         let (device, library): (DeviceId, LibraryId) = (self.theirs.device, self.theirs.library);
         self.replica
             .store

@@ -50,6 +50,7 @@ impl Replica {
             digest: head.digest.to_bytes(),
             newest_of_yours,
             probe: None,
+            retired: head.retired,
         })
     }
 
@@ -276,6 +277,7 @@ impl Peer for Served {
                 Report::Applied(applied) => applied.to,
                 Report::ManyDeletes(_)
                 | Report::Held { .. }
+                | Report::ClockSkew { .. }
                 | Report::NewDevice { .. }
                 | Report::Repaired(_) => return None,
             };

@@ -78,6 +78,7 @@ fn install_statements() -> &'static [&'static str] {
         "CREATE TABLE IF NOT EXISTS sync_dirty (id INTEGER PRIMARY KEY, model INTEGER, at INTEGER, record, record_2, \
          record_3, record_4)",
         // The log. `data` is the change as its author encoded it; the columns beside it are what is looked for.
+        // kind = -1: taken back by this device, kept for its digest.
         // ahead = 1: merged beyond a gap in its author's chain, which ends at `previous`. `chain` stands on the last entry of a commit.
         "CREATE TABLE IF NOT EXISTS sync_log (seq INTEGER PRIMARY KEY, library INTEGER NOT NULL, device INTEGER NOT NULL, \
          model INTEGER NOT NULL, kind INTEGER NOT NULL, more INTEGER NOT NULL, ahead INTEGER NOT NULL, \

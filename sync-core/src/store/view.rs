@@ -226,6 +226,7 @@ pub(super) const CREATE_VIEW: &str = concat!(
     " SELECT count(*) FROM walk WHERE role = 'key' AND h LIKE '09%') \
          THEN 'update' ELSE 'insert' END \
        WHEN 1 THEN 'delete' WHEN 2 THEN 'merge' WHEN 3 THEN 'adopt' WHEN 4 THEN 'repair' WHEN 5 THEN 'compensate' \
+       WHEN -1 THEN 'taken back' \
        ELSE printf('kind %d', kind) END AS change_type, \
      CASE WHEN log.data IS NOT NULL THEN '{' || coalesce((WITH RECURSIVE ",
     walk_change!("h < '0C'"),

@@ -49,6 +49,7 @@ pub(crate) fn hello(n: u8) -> Hello {
         digest: [n; 16],
         newest_of_yours: (n > 1).then(|| stamp(n)),
         probe: None,
+        retired: Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ fn hello() -> Hello {
         digest: [3; 16],
         newest_of_yours: Some(stamp(2)),
         probe: Some(Uuid::from_bytes([5; 16])),
+        retired: Vec::new(),
     }
 }
 

@@ -76,10 +76,10 @@ async fn a_restored_value_gives_way_to_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_winner_that_is_kept_writes_nothing() {
+async fn a_conflict_that_is_dismissed_writes_nothing() {
     let (a, b, conflict) = clash().await;
     let before = (end_of_log(&a).await, a.dump().await);
-    a.engine.resolve(conflict.id, Resolution::KeepWinner).await.expect("settled");
+    a.engine.resolve(conflict.id, Resolution::Dismiss).await.expect("settled");
     assert_eq!((end_of_log(&a).await, a.dump().await), before);
     assert_eq!(a.engine.conflicts().await.expect("conflicts"), []);
     let again = a.engine.resolve(conflict.id, Resolution::RestoreLoser).await;
@@ -122,12 +122,12 @@ async fn refused() -> (Device, Device) {
 #[tokio::test]
 async fn what_was_refused_is_written_once_the_table_takes_it() {
     let (a, b) = refused().await;
-    assert_eq!(b.engine.retry_pending().await.expect("a look"), 0, "nothing has changed");
+    assert_eq!(b.engine.pending().retry().await.expect("a look"), 0, "nothing has changed");
     assert_eq!(b.engine.pending().await.expect("pending").len(), 1);
     b.db.execute_unprepared("DROP TRIGGER refuse").await.expect("no trigger");
     let mut changes = b.engine.changed::<item::Entity>();
     let before = end_of_log(&b).await;
-    assert_eq!(b.engine.retry_pending().await.expect("a look"), 1);
+    assert_eq!(b.engine.pending().retry().await.expect("a look"), 1);
     assert_eq!(changes.next().await, Some(sync_core::Changed::Keys(vec![ID])));
     assert_eq!(b.engine.pending().await.expect("pending"), []);
     assert_eq!(end_of_log(&b).await, before, "what others wrote is not logged again");

@@ -195,6 +195,7 @@ async fn introduction(device: &Device) -> Hello {
         digest: [0; 16],
         newest_of_yours: None,
         probe: None,
+        retired: Vec::new(),
     };
     device.engine.hello(stranger).await.expect("an introduction")
 }

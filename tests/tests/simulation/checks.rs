@@ -12,7 +12,7 @@ use super::{
     oracle::Expected,
     schema::TABLES,
     versions::View,
-    world::{BEGIN_MS, World},
+    world::{BEGIN_MS, Part, World},
 };
 
 impl World {
@@ -64,6 +64,7 @@ impl World {
             digest: [0; 16],
             newest_of_yours: None,
             probe: None,
+            retired: Vec::new(),
         };
         self.devices[at].engine.hello(hello).await.expect("a hello")
     }
@@ -79,11 +80,25 @@ impl World {
         self.check_vector(at, &vector, &log);
         self.changes.extend(log.into_iter().map(|change| (change.id, change)));
         self.check_state(at, &expected).await;
-        self.learn(at, expected).await;
+        if self.devices[at].part == Part::Writer {
+            self.learn(at, expected).await;
+        }
     }
 
     pub(super) async fn check_state(&self, at: usize, expected: &Expected) {
         let device = &self.devices[at];
+        if device.part == Part::Relay {
+            let status = device.engine.status().await.expect("a status");
+            assert_eq!(status.digest, expected.digest, "the digest of the relay {at}");
+            assert_eq!(
+                (dump_of(&device.db, View::None).await, status.pending),
+                (Vec::new(), 0),
+                "a relay shows nothing"
+            );
+            let verified = device.engine.verify().await.expect("verify");
+            assert!(verified.is_clean(), "the relay {at}: {:?}", verified.findings);
+            return;
+        }
         let view = View::of(&device.db, device.updated).await;
         let mut rows = expected.rows_for(view);
         rows.sort_unstable();

@@ -27,6 +27,8 @@ pub(crate) struct Counts {
     pub(crate) in_a_cycle: u64,
     pub(crate) updated: u64,
     pub(crate) past_a_program: u64,
+    pub(crate) relays: u64,
+    pub(crate) rewired: u64,
 }
 
 impl Counts {
@@ -102,6 +104,8 @@ impl Counts {
             ("shown in a cycle", self.in_a_cycle),
             ("updated to another program", self.updated),
             ("column written that a program lacked", self.past_a_program),
+            ("a relay without the models", self.relays),
+            ("other topology while running", self.rewired),
         ]
     }
 
@@ -128,6 +132,8 @@ impl Counts {
             &mut self.in_a_cycle,
             &mut self.updated,
             &mut self.past_a_program,
+            &mut self.relays,
+            &mut self.rewired,
         ]
     }
 }

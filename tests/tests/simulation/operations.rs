@@ -49,17 +49,17 @@ pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection, view: View
 }
 
 async fn write(rng: &mut Rng, db: &DatabaseConnection, view: View) -> Vec<String> {
-    match rng.below(22) {
-        0 | 1 => item(rng),
-        2..=4 => label(rng, db).await,
-        5..=7 => branch(rng),
-        8 => memo(rng),
-        9..=11 => folder(rng),
-        12 | 13 => tagging(rng),
-        14 => gauge(rng),
-        15 => basket(rng),
-        16 => card(rng),
-        19..=21 if view != View::None => grown(rng, view),
+    match rng.below(38) {
+        0..=4 => item(rng),
+        5..=7 => label(rng, db).await,
+        8..=12 => branch(rng),
+        13..=15 => memo(rng),
+        16..=18 => folder(rng),
+        19 | 20 => tagging(rng),
+        21..=24 => gauge(rng),
+        25..=27 => basket(rng),
+        28..=30 => card(rng),
+        34..=37 if view != View::None => grown(rng, view),
         _ => shelf(rng, db).await,
     }
 }
@@ -86,7 +86,7 @@ fn item(rng: &mut Rng) -> Vec<String> {
     let (title, qty) = (word(rng), rng.below(10));
     let note = word(rng);
     let note = maybe(rng, note);
-    vec![match rng.below(9) {
+    vec![match rng.below(11) {
         0..=2 => format!("INSERT INTO items (id, title, qty, note) VALUES ({id}, {title}, {qty}, {note})"),
         3 => format!("UPDATE items SET title = {title} WHERE id = {id}"),
         4 => format!("UPDATE items SET qty = {qty}, note = {note} WHERE id = {id}"),

@@ -10,7 +10,10 @@ use sync_tests::{
     grown::{after, before},
 };
 
-use super::{random::Seeded, world::World};
+use super::{
+    random::Seeded,
+    world::{Part, World},
+};
 
 /// What of the table `grown` a program sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +79,13 @@ fn changes() -> [SchemaChange; 3] {
 }
 
 impl World {
-    /// The first device makes the next change of the schema, if there is one.
+    /// The first device that writes makes the next change of the schema, if there is one.
     pub(super) async fn change_schema(&mut self) -> bool {
-        let schema = self.devices[0].engine.schema();
+        let author = self.devices.iter().position(|device| device.part == Part::Writer).expect("a writer");
+        let schema = self.devices[author].engine.schema();
         let made = schema.changes().await.expect("changes").len();
         let Some(change) = changes().into_iter().nth(made) else { return false };
-        self.note(format!("0: {change:?}"));
+        self.note(format!("{author}: {change:?}"));
         schema.apply(change).await.expect("a change of the schema");
         true
     }
@@ -89,7 +93,7 @@ impl World {
     /// A device gets the program that knows the columns, if its table has them.
     pub(super) async fn update(&mut self, at: usize) {
         let device = &self.devices[at];
-        if device.updated || columns(&device.db).await < 4 {
+        if device.updated || device.part == Part::Relay || columns(&device.db).await < 4 {
             return;
         }
         self.note(format!("{at}: updated"));

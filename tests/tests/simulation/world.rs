@@ -20,19 +20,15 @@ use super::{
     operations::{Operation, Way, operation},
     oracle::{Expected, Record},
     random::{Rng, Seeded},
+    topology::Topology,
     versions::{View, program},
 };
 
 /// What the devices' clocks begin with: before the databases' own clock, which stamps no write later than it was made.
 pub(super) const BEGIN_MS: u64 = 1_700_000_000_000;
 
-/// Who syncs with whom.
-#[derive(Clone, Copy, Debug)]
-enum Topology {
-    Any,
-    Star,
-    Line,
-}
+/// The models of a device that knows none of the others: it only passes things on.
+const OF_A_RELAY: [&str; 1] = ["tally"];
 
 pub(crate) struct World {
     pub(super) rng: Rng,
@@ -50,6 +46,7 @@ pub(crate) struct World {
 pub(super) struct Device {
     pub(super) db: DatabaseConnection,
     pub(super) engine: SyncEngine,
+    pub(super) part: Part,
     pub(super) clock: ManualClock,
     /// True once it has the second version of the program.
     pub(super) updated: bool,
@@ -57,6 +54,15 @@ pub(super) struct Device {
     pub(super) waiting: BTreeMap<Record, PendingReason>,
     pub(super) shown: BTreeSet<Record>,
     pub(super) held: u64,
+}
+
+/// What a device does in its library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It writes, and shows what others wrote.
+    Writer,
+    /// Its program lacks the models: it passes on what it gets.
+    Relay,
 }
 
 /// A transaction that the database or the engine refused.
@@ -77,7 +83,7 @@ impl From<DbErr> for Failed {
 impl World {
     pub(crate) async fn new(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> Self {
         let mut rng = Rng::new(seed);
-        let topology = *rng.pick(&[Topology::Any, Topology::Any, Topology::Star, Topology::Line]);
+        let topology = Topology::any(&mut rng);
         let mut limits = Limits::default();
         if rng.chance(50) {
             limits.page_entries = 1 + u32::try_from(rng.below(12)).expect("small");
@@ -97,19 +103,32 @@ impl World {
             counts,
         };
         for _ in 0..3 + world.rng.below(3) {
-            world.join().await;
+            world.join(Part::Writer).await;
+        }
+        if world.rng.chance(30) {
+            // In the middle of a star, a line or a bridge.
+            let at = if world.topology == Topology::Star { 0 } else { world.devices.len() / 2 };
+            world.join(Part::Relay).await;
+            let relay = world.devices.pop().expect("the one that joined");
+            world.devices.insert(at, relay);
+            world.counts.relays += 1;
         }
         world.change_schema().await;
         world
     }
 
     /// One more device.
-    async fn join(&mut self) {
+    async fn join(&mut self, part: Part) {
         let db = Database::connect("sqlite::memory:").await.expect("a database");
         create_tables(&db).await.expect("tables");
         create_more_tables(&db).await.expect("tables");
         let clock = ManualClock::at(BEGIN_MS);
-        let engine = program(SyncEngine::builder(db.clone()).library(self.library), false)
+        let builder = SyncEngine::builder(db.clone()).library(self.library);
+        let builder = match part {
+            Part::Writer => program(builder, false),
+            Part::Relay => builder.models(OF_A_RELAY),
+        };
+        let engine = builder
             .limits(self.limits.clone())
             .time(Arc::new(clock.clone()))
             .random(Arc::new(Seeded::new(self.rng.next())))
@@ -118,7 +137,7 @@ impl World {
             .await
             .expect("an engine");
         let (waiting, shown) = (BTreeMap::new(), BTreeSet::new());
-        self.devices.push(Device { db, engine, clock, updated: false, waiting, shown, held: 0 });
+        self.devices.push(Device { db, engine, part, clock, updated: false, waiting, shown, held: 0 });
     }
 
     pub(super) fn note(&self, line: impl Into<String>) {
@@ -140,8 +159,9 @@ impl World {
             let at = self.rng.below(self.devices.len());
             self.devices[at].clock.step(i64::try_from(self.rng.below(2_000)).expect("small"));
             match self.rng.below(100) {
-                0..=64 => self.write(at).await,
-                65..=91 => self.sync().await,
+                0..=63 if self.devices[at].part == Part::Writer => self.write(at).await,
+                64 => self.rewire(),
+                0..=91 => self.sync().await,
                 92..=93 => self.clock(at),
                 94..=98 => self.replay(at).await,
                 _ => self.check(at).await,
@@ -184,6 +204,17 @@ impl World {
         if done {
             self.note(format!("{at}: {way:?} {}", statements.join("; ")));
         }
+        if done
+            && let [statement] = statements.as_slice()
+            && let Some(id) = statement.strip_prefix("DELETE FROM items WHERE id = ")
+            && self.rng.chance(60)
+        {
+            // Deleted and inserted again, with others who may not know of either.
+            self.devices[at].engine.flush().await.expect("a flush");
+            let again = format!("INSERT INTO items (id, title, qty) VALUES ({id}, 'again', 1)");
+            self.devices[at].db.execute_unprepared(&again).await.expect("the key is free");
+            self.note(format!("{at}: {again}"));
+        }
         if self.rng.chance(30) {
             self.devices[at].engine.flush().await.expect("a flush");
         }
@@ -203,24 +234,16 @@ impl World {
         self.note(format!("{at}: clock {step}"));
     }
 
-    fn pair(&mut self) -> (usize, usize) {
-        let count = self.devices.len();
-        let (a, b) = match self.topology {
-            Topology::Any => {
-                let a = self.rng.below(count);
-                (a, (a + 1 + self.rng.below(count - 1)) % count)
-            }
-            Topology::Star => (0, 1 + self.rng.below(count - 1)),
-            Topology::Line => {
-                let a = self.rng.below(count - 1);
-                (a, a + 1)
-            }
-        };
-        if self.rng.chance(50) { (a, b) } else { (b, a) }
+    /// Who syncs with whom is another from now on.
+    fn rewire(&mut self) {
+        let before = self.topology;
+        self.topology = Topology::any(&mut self.rng);
+        self.counts.rewired += u64::from(self.topology != before);
+        self.note(format!("{:?} from now on", self.topology));
     }
 
     async fn sync(&mut self) {
-        let (from, to) = self.pair();
+        let (from, to) = self.topology.pair(&mut self.rng, self.devices.len());
         let breaks =
             self.rng.chance(15).then(|| Break { call: self.rng.below(4), delivered: self.rng.chance(50) });
         self.round(from, to, breaks).await;
@@ -315,7 +338,8 @@ impl World {
         while self.mesh().await {}
         for at in 0..self.devices.len() {
             self.update(at).await;
-            assert!(self.devices[at].updated, "{at} has the columns");
+            let device = &self.devices[at];
+            assert!(device.updated || device.part == Part::Relay, "{at} has the columns");
         }
         while self.mesh().await {}
         for at in 0..self.devices.len() {
@@ -326,11 +350,19 @@ impl World {
             let other = self.hello_of(at).await;
             assert_eq!(hello.vector, other.vector, "vectors of 0 and {at}");
             assert_eq!(hello.digest, other.digest, "digests of 0 and {at}");
-            assert_eq!(self.devices[0].waiting, self.devices[at].waiting, "pending of 0 and {at}");
+        }
+        let writers: Vec<usize> =
+            (0..self.devices.len()).filter(|at| self.devices[*at].part == Part::Writer).collect();
+        for at in writers[1..].iter().copied() {
+            let first = &self.devices[writers[0]];
             assert_eq!(
-                dump(&self.devices[0].db).await,
+                first.waiting, self.devices[at].waiting,
+                "pending of two that write, one of them {at}"
+            );
+            assert_eq!(
+                dump(&first.db).await,
                 dump(&self.devices[at].db).await,
-                "rows of 0 and {at}"
+                "rows of two that write, one of them {at}"
             );
         }
         assert!(!self.mesh().await, "silence after all are equal");
@@ -357,7 +389,7 @@ impl World {
         }
         self.note("a device joins by snapshot");
         self.limits.snapshot_above = 0;
-        self.join().await;
+        self.join(Part::Writer).await;
         let at = self.devices.len() - 1;
         self.devices[at].clock.step(1 << 40);
         let report = self.round(at, 0, None).await.expect("a round");
