@@ -331,6 +331,7 @@ async fn what_somebody_accepted_stays_and_comes_when_its_time_has_come() {
         clock.step(DAY);
     }
     rounds(&[&a, &also, &b]).await;
+    rounds(&[&a, &also, &b]).await;
     all_equal(&[&a, &also, &b]).await;
     assert_eq!(title(&b, 1).await.as_deref(), Some("of tomorrow"));
 }
