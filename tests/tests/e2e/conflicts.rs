@@ -156,6 +156,7 @@ async fn what_is_kept_is_decided_on_every_device() {
     assert_eq!(item_of(&a, 1).await.expect("the item").title, "b1");
     a.sync(&b).await.expect("a round");
     third.sync(&b).await.expect("a round");
+    a.sync(&b).await.expect("a round");
     for device in [&a, &b, &third] {
         let left = open(device).await;
         assert_eq!(left.len(), 1, "{left:?}");
