@@ -24,6 +24,7 @@ mod changed;
 mod events;
 mod follow;
 mod handle;
+mod history;
 mod keys;
 mod library;
 mod members;

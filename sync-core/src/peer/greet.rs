@@ -89,6 +89,7 @@ impl Replica {
         self.admit(hello.device).await?;
         self.meet(&hello.vector, None).await?;
         self.flush().await?;
+        self.heard_of(hello.device, &hello.vector);
         self.take_part().await?;
         self.introduce(Some(hello.device)).await
     }
