@@ -5,6 +5,7 @@ pub mod device;
 pub mod entities;
 pub mod everything;
 pub mod faulty;
+pub mod first_sync;
 pub mod grown;
 pub mod interrupt;
 pub mod nested;

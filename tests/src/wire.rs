@@ -119,6 +119,7 @@ pub async fn push(
         log_id: LogId::from_bytes([9; 16]),
         changes: changes.into_iter().map(Into::into).collect(),
         pull: None,
+        state: None,
     };
     to.push(request).await
 }

@@ -12,6 +12,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     ApplyError, foreign,
+    held::drop_covered,
     pending::{self, PendingReason, Wait},
     relatives,
     rows::{self, Work},
@@ -23,7 +24,7 @@ use crate::{
     capture::{self, AbsorbScope, Images},
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
-    ledger::{self, Commit, Entry, Head, ObjectWrite},
+    ledger::{self, Commit, Entry, Head, ObjectWrite, Snapshot},
     merge::{Changed, Conflict, join_taking},
     model::is_system,
     store::{Bindings, NameKind, StoreError, Write, sql},
@@ -46,7 +47,7 @@ pub(crate) enum Origin {
     /// The state feed. With the last page comes the vector that all of it amounts to.
     Feed {
         /// What the peer had merged before the first page, if this is the last one.
-        complete: Option<Vector>,
+        complete: Option<Snapshot>,
     },
 }
 
@@ -69,6 +70,8 @@ pub(crate) struct Applied {
     pub(crate) duplicates: u64,
     /// Records that are another now.
     pub(crate) changes: Vec<RemoteChange>,
+    /// How many changes made a record another.
+    pub(crate) news: u64,
     /// What was lost, and to what.
     pub(crate) conflicts: Vec<Conflict>,
     /// Records that wait now, with the reason.
@@ -116,8 +119,11 @@ pub(crate) async fn apply_group(
         }
         join_one(write, &mut set, change, &mut applied)?;
     }
-    if let Origin::Feed { complete } = origin {
-        commit.adopted = complete;
+    applied.news = applied.changes.len() as u64;
+    if let Origin::Feed { complete: Some(snapshot) } = origin {
+        drop_covered(write, head, &snapshot.vector).await?;
+        let news = snapshot.news || applied.news > 0;
+        commit.adopted = Some(Snapshot { news, ..snapshot });
     }
     commit.conflicts.clone_from(&applied.conflicts);
     bring_in_line(write, bindings, head, &mut set, commit, &mut applied, now_ms).await?;
@@ -163,9 +169,11 @@ async fn without_duplicates(
     let known =
         sql::select_in(write.db, "SELECT change_id FROM sync_log WHERE change_id IN", "", ids).await?;
     let known: HashSet<Vec<u8>> = known.iter().map(|row| sql::column(row, 0)).collect::<Result<_, _>>()?;
+    let pruned = ledger::pruned_of(write.db, head, fresh.iter().map(|incoming| incoming.change.id)).await?;
     let fresh: Vec<Incoming> = fresh
         .into_iter()
         .filter(|incoming| !known.contains(incoming.change.id.as_bytes().as_slice()))
+        .filter(|incoming| !pruned.contains(&incoming.change.id))
         .collect();
     let duplicates = (count - fresh.len()) as u64;
     Ok((fresh, duplicates))

@@ -10,6 +10,7 @@ use crate::{
     ledger::{Head, LedgerError},
     stamp::Stamp,
     store::{StoreError, Write, sql},
+    vector::Vector,
 };
 
 /// Why a group is held.
@@ -103,6 +104,28 @@ pub(crate) async fn take_incomplete(
     txn: Stamp,
 ) -> Result<Vec<Incoming>, ApplyError> {
     take(write, head, txn.as_bytes().to_vec()).await
+}
+
+/// Drops the parts of groups whose rest will not come: all of the author up to there is here.
+pub(super) async fn drop_covered(write: &Write<'_>, head: &Head, covered: &Vector) -> Result<(), ApplyError> {
+    let rows = sql::all(
+        write.db,
+        "SELECT id, data FROM sync_held WHERE library = ? AND reason = 'group'",
+        [head.library.into()],
+    )
+    .await?;
+    let mut gone = Vec::new();
+    for row in &rows {
+        let (author, id) =
+            Change::decode_author(&sql::column::<Vec<u8>>(row, 1)?).map_err(LedgerError::from)?;
+        if covered.covers(author, id) {
+            gone.push(sql::column::<i64>(row, 0)?.into());
+        }
+    }
+    if !gone.is_empty() {
+        sql::select_in(write.db, "DELETE FROM sync_held WHERE id IN", "", gone).await?;
+    }
+    Ok(())
 }
 
 async fn take(write: &Write<'_>, head: &Head, txn: Vec<u8>) -> Result<Vec<Incoming>, ApplyError> {

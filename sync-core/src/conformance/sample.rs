@@ -104,7 +104,14 @@ fn entry(n: usize) -> Entry {
 }
 
 pub(super) fn push(changes: Vec<ByteBuf>, pull: Option<PullRequest>) -> PushRequest {
-    PushRequest { library: LIBRARY, device: device(1), log_id: LogId::from_bytes([4; 16]), changes, pull }
+    PushRequest {
+        library: LIBRARY,
+        device: device(1),
+        log_id: LogId::from_bytes([4; 16]),
+        changes,
+        pull,
+        state: None,
+    }
 }
 
 pub(super) fn some_bytes(count: usize) -> Vec<ByteBuf> {

@@ -11,7 +11,7 @@ use crate::{
     ledger::{Head, Identity},
     members::{schema, system_models},
     model::{ModelError, Registration, Syncable, adapters_with, registered},
-    peer::{Limits, Replica, SyncError},
+    peer::{Limits, Replica, Retention, SyncError},
     runtime::{Random, Runtime, Spawn, Time},
     store::Store,
 };
@@ -25,6 +25,7 @@ pub struct EngineBuilder {
     only: Option<Vec<String>>,
     registered: Vec<Registration>,
     limits: Limits,
+    retention: Retention,
     device_name: Option<String>,
     runtime: Runtime,
     background: Background,
@@ -47,6 +48,7 @@ impl EngineBuilder {
             only: None,
             registered: registered(),
             limits: Limits::default(),
+            retention: Retention::default(),
             device_name: None,
             runtime: Runtime::default(),
             background: Background::Running,
@@ -92,6 +94,12 @@ impl EngineBuilder {
         self
     }
 
+    /// How long history is kept. Without it: what every known member has goes when it is a week old.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Replaces the wall clock.
     pub fn time(mut self, time: Arc<dyn Time>) -> Self {
         self.runtime.time = time;
@@ -124,8 +132,18 @@ impl EngineBuilder {
     /// [`SyncError::WrongLibrary`] if the database belongs to another library; [`SyncError::Store`] if the database
     /// refuses.
     pub async fn start(self) -> Result<SyncEngine, SyncError> {
-        let Self { db, engine_db, library, only, registered, limits, device_name, runtime, background } =
-            self;
+        let Self {
+            db,
+            engine_db,
+            library,
+            only,
+            registered,
+            limits,
+            retention,
+            device_name,
+            runtime,
+            background,
+        } = self;
         let chosen: Vec<Registration> = match &only {
             Some(ids) => registered.into_iter().filter(|one| ids.iter().any(|id| id == one.id())).collect(),
             None => registered,
@@ -147,7 +165,7 @@ impl EngineBuilder {
             .await?;
         let identity =
             opened.map_err(|found| SyncError::WrongLibrary { asked: library.unwrap_or(found), found })?;
-        let replica = Arc::new(Replica::new(store, models, limits, device_name, identity));
+        let replica = Arc::new(Replica::new(store, models, limits, retention, device_name, identity));
         // Guards, adopts, and goes on with what a flush before had begun.
         let opening = replica.clone();
         replica

@@ -18,7 +18,7 @@ use crate::{
     ledger::RenewalReason,
     merge::Conflict,
     model::{Syncable, is_system},
-    peer::{RepairReport, Report},
+    peer::{RepairReport, Report, SnapshotProgress},
 };
 
 /// A record that changed.
@@ -93,6 +93,9 @@ pub enum Event {
     /// Objects were compared with a peer's, because somebody asked or a round had ended with other objects than the
     /// peer's. Records that were mended come as [`Remote`](Self::Remote) too.
     Repaired(Box<RepairReport>),
+    /// A page of a peer's state was taken in: a first sync is under way, or this replica was away for so long that the
+    /// peer's log no longer holds what it lacks.
+    Snapshot(SnapshotProgress),
     /// This database goes on under a new device id. What it wrote under the former one stays and travels on. One that is
     /// taken while the engine starts is told by [`Status::renewals`](crate::Status::renewals).
     NewDevice {
@@ -149,6 +152,7 @@ impl Events {
             Report::Repaired(report) => {
                 self.ready.push_back(Event::Repaired(Box::new((*report).clone())));
             }
+            Report::Snapshot(progress) => self.ready.push_back(Event::Snapshot(progress)),
             Report::Held { changes, ahead_ms } => self.ready.push_back(Event::Held { changes, ahead_ms }),
             Report::ClockSkew { peer, offset_ms } => {
                 self.ready.push_back(Event::ClockSkew { peer, offset_ms });

@@ -28,6 +28,7 @@ mod conflicts;
 mod events;
 mod follow;
 mod handle;
+mod history;
 mod keys;
 mod library;
 mod members;

@@ -5,7 +5,7 @@ use crate::{
     capture,
     ids::{DeviceId, LibraryId, Seq},
     ledger::{self, Head, Renewal},
-    peer::{RepairReport, SyncError, position_with},
+    peer::{MemberHistory, RepairReport, SyncError, peers_called, position_with},
     stamp::Stamp,
     store::sql,
 };
@@ -32,6 +32,12 @@ pub struct Status {
     pub held: u64,
     /// The peers that a round was made with.
     pub peers: Vec<PeerStatus>,
+    /// The log begins after this position: what stood before is pruned, or came as state.
+    pub floor: Seq,
+    /// How many entries the log has.
+    pub entries: u64,
+    /// The other replicas that were heard of, callers among them: those that history is kept for, and those that expired.
+    pub members: Vec<MemberHistory>,
     /// The device ids that this database had before, oldest first, each with the reason why it was left: the last 64.
     pub renewals: Vec<Renewal>,
 }
@@ -84,15 +90,9 @@ impl SyncEngine {
                 .map_or(Ok(0), |row| sql::column::<i64>(&row, 0))
                 .map(|n| u64::try_from(n).unwrap_or(0))?;
         }
-        let rows = sql::all(
-            &db,
-            "SELECT device FROM sync_positions WHERE library = ? ORDER BY device",
-            [head.library.into()],
-        )
-        .await?;
-        let mut peers = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
+        let devices = peers_called(&db, head.library).await?;
+        let mut peers = Vec::with_capacity(devices.len());
+        for device in devices {
             let position = position_with(&db, head.library, device).await?;
             let sent = i64::try_from(position.sent.0).unwrap_or(i64::MAX);
             let unsent = sql::one(
@@ -129,6 +129,9 @@ impl SyncEngine {
             conflicts: counts[1],
             held: counts[2],
             peers,
+            floor: head.floor.seq,
+            entries: ledger::log_entries(&db).await?,
+            members: replica.all_histories(&db, &head).await?,
             renewals: ledger::renewals(&db).await?,
         })
     }

@@ -33,6 +33,9 @@ const LOGGED_WITHIN: Duration = Duration::from_millis(250);
 /// How often it looks for held changes whose time has come.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it takes out history that nobody needs any more.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
 /// Starts the flusher of a replica. It ends when `stopped` says so, or when the engine is gone.
 pub(super) fn spawn_flusher(replica: &Arc<Replica>, stopped: watch::Receiver<bool>) {
     let models: Vec<_> = replica.models.adapters().iter().map(|adapter| adapter.spec().id.clone()).collect();
@@ -56,11 +59,19 @@ impl Flusher {
         let mut release = tokio::time::interval(RELEASE_EVERY);
         release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut release_due = false;
+        let mut prune = tokio::time::interval(PRUNE_EVERY);
+        prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        prune.reset();
+        let mut prune_due = false;
         loop {
             let hinted = tokio::select! {
                 _ = self.stopped.wait_for(|stop| *stop) => return,
                 () = self.queue.notified() => true,
                 _ = look.tick() => false,
+                _ = prune.tick() => {
+                    prune_due = true;
+                    false
+                }
                 _ = release.tick() => {
                     release_due = true;
                     false
@@ -68,6 +79,9 @@ impl Flusher {
             };
             if std::mem::take(&mut release_due) {
                 self.release().await;
+            }
+            if std::mem::take(&mut prune_due) {
+                self.prune().await;
             }
             self.queue.drain();
             let looks = if hinted { LOOKS_AFTER_HINT } else { 1 };
@@ -104,6 +118,18 @@ impl Flusher {
                 self.rest = (self.rest * 2).min(LONGEST_REST);
                 false
             }
+        }
+    }
+
+    async fn prune(&self) {
+        let Some(replica) = self.replica.upgrade() else { return };
+        match replica.prune().await {
+            Ok(report) => {
+                for device in report.expired {
+                    tracing::debug!(%device, "history is not kept for this member any more: it was silent for too long");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "history could not be pruned now"),
         }
     }
 

@@ -4,14 +4,18 @@ use std::collections::HashMap;
 
 use sea_orm::Value;
 
-use super::{Head, LedgerError, extend, origins::Origins};
+use super::{
+    Head, LedgerError,
+    adopt::{Snapshot, raise_floor},
+    extend,
+    origins::Origins,
+};
 use crate::{
     change::{Change, ChangeKind},
     ids::{DeviceId, Name, RecordId, Seq, StateHash},
     merge::{Conflict, Digest, StoredCell, StoredObject},
     stamp::Stamp,
     store::{ColumnsInOrder, NameKind, Write, sql},
-    vector::Vector,
 };
 
 /// A change on its way into the log.
@@ -64,8 +68,8 @@ pub(crate) struct Commit {
     pub(crate) entries: Vec<Entry>,
     pub(crate) objects: Vec<ObjectWrite>,
     pub(crate) conflicts: Vec<Conflict>,
-    /// A complete snapshot was read: everything in this vector is here now.
-    pub(crate) adopted: Option<Vector>,
+    /// A complete snapshot was read: everything in its vector is here now.
+    pub(crate) adopted: Option<Snapshot>,
 }
 
 /// Where things stand after a commit.
@@ -110,22 +114,16 @@ impl Commit {
         }
         sql::insert_rows(write.db, INSERT_ENTRY, ENTRY_WIDTH, "", rows).await?;
 
-        if let Some(vector) = &self.adopted {
+        if let Some(snapshot) = &self.adopted {
+            raise_floor(write, head, origins.vector(), snapshot).await?;
+            let vector = &snapshot.vector;
             let mut ids = HashMap::new();
             for device in vector.heads().map(|(device, _)| device).chain(vector.forked()) {
                 ids.insert(device, write.names.intern(write.db, NameKind::Device, device.as_bytes()).await?);
             }
             origins.adopt(vector, &ids);
-            // The log lacks what the snapshot brought: whoever lacks it too must take a snapshot.
-            head.seq = Seq(head.seq.0 + 1);
-            head.chain = extend(head.chain, StateHash::default());
-            head.floor.seq = head.seq;
-            head.floor.hash = head.chain;
         }
         origins.save(write.db).await?;
-        if self.adopted.is_some() {
-            head.floor.vector = origins.vector().clone();
-        }
         write_objects(write, head, self.objects, &models).await?;
         write_conflicts(write, head, self.conflicts, &models).await?;
         head.save(write.db).await?;

@@ -13,7 +13,7 @@ use super::{
     taken_back::Retired,
 };
 use crate::{
-    ids::{Seq, StateHash},
+    ids::{DeviceId, Seq, StateHash},
     merge::Digest,
     stamp::{HybridClock, Stamp},
     store::{NameKind, Names, sql},
@@ -26,6 +26,33 @@ pub(crate) struct Floor {
     pub(crate) seq: Seq,
     pub(crate) hash: StateHash,
     pub(crate) vector: Vector,
+    /// Up to here something of forked authors went: no vector tells who has it.
+    #[serde(default)]
+    pub(crate) doubt: Seq,
+}
+
+impl Floor {
+    /// True if a reader with all of `have`, and with everything up to `from`, lacks nothing of what went.
+    pub(crate) fn is_had(&self, from: Seq, have: &Vector) -> bool {
+        from >= self.seq || (from >= self.doubt && have.includes(&self.vector))
+    }
+
+    /// True if somebody with all of `theirs` surely lacks something of what went; `mine` has the marks that are known
+    /// here.
+    pub(crate) fn is_lacked(&self, theirs: &Vector, mine: &Vector) -> bool {
+        let certain = |device: &DeviceId| !mine.is_forked(*device);
+        self.vector
+            .heads()
+            .filter(|(device, _)| certain(device))
+            .any(|(device, head)| !theirs.covers(device, head))
+    }
+
+    /// Up to which position something of forked authors went. One that was found to be forked later may have had changes
+    /// anywhere.
+    pub(crate) fn doubt(&self, mine: &Vector) -> Seq {
+        let later = self.vector.heads().any(|(device, _)| mine.is_forked(device));
+        if later { self.seq } else { self.doubt }
+    }
 }
 
 /// The part of a head that is saved, as MessagePack with names.

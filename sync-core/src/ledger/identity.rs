@@ -210,6 +210,7 @@ pub(crate) async fn move_to(
     let former = head.library;
     for statement in [
         "DELETE FROM sync_log",
+        "DELETE FROM sync_pruned",
         "DELETE FROM sync_origins",
         "DELETE FROM sync_positions",
         "DELETE FROM sync_held",

@@ -14,9 +14,12 @@
 //! * `origins` the vector: how far each author's chain is here without a gap
 //! * `pages` the log and the state feed, a page at a time, as others read them
 //! * `walk` all of it, a part at a time
+//! * `adopt` what a complete snapshot makes of the log
+//! * `prune` the beginning of the log goes
 //! * `found` objects as they are found, damaged ones among them
 //! * `survey` a look at everything: what is damaged, and digests of the rest
 
+mod adopt;
 mod chain;
 mod commit;
 mod conflicts;
@@ -28,12 +31,14 @@ mod metadata;
 mod objects;
 mod origins;
 mod pages;
+mod prune;
 mod survey;
 mod taken_back;
 mod walk;
 
 pub(crate) use error::LedgerError;
 
+pub(crate) use adopt::Snapshot;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
 pub(crate) use conflicts::{mark_settled, settle_conflicts};
@@ -47,6 +52,7 @@ pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector}
 pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };
+pub(crate) use prune::{Cover, Prunable, Pruned, had_own, log_entries, prune_slice, pruned_of, surplus};
 pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
 pub use taken_back::Retired;
 pub(crate) use taken_back::{Ahead, ahead_of, learn_retired, take_back};

@@ -80,7 +80,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
     let vector = origins::vector(db, names, head.library).await?;
     let mut base_seq = request.from.min(latest_seq);
     if base_seq < head.floor.seq && request.reach == Reach::Floor {
-        if !request.have.includes(&head.floor.vector) {
+        if !head.floor.is_had(request.from, request.have) {
             return Ok(None);
         }
         base_seq = head.floor.seq;
@@ -289,7 +289,50 @@ pub(crate) async fn feed_page<C: ConnectionTrait>(
     let row =
         sql::one(db, "SELECT count(*) FROM sync_objects WHERE library = ?", [head.library.into()]).await?;
     let total = row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))?;
-    let limit = max_objects.max(1);
+    let mut page = FeedPage {
+        objects: Vec::new(),
+        complete: false,
+        cursor: cursor.clone(),
+        total: u64::try_from(total).unwrap_or(0),
+        dirty: false,
+    };
+    let (mut bytes, mut left) = (0, max_objects.max(1));
+    'page: while left > 0 {
+        let limit = left.min(SLICE);
+        let list = feed_slice(db, names, head, &cursor, limit).await?;
+        let read = u32::try_from(list.len()).unwrap_or(limit);
+        let table_rows = rows_of(db, bindings, &list).await?;
+        for item in list {
+            let row = table_rows.get(&(item.model, item.record.clone()));
+            let (id, seq) = (item.id, item.seq);
+            let Some(encoded) = item.encode(names, bindings, head, row)? else {
+                return Ok(FeedPage { objects: Vec::new(), complete: false, dirty: true, ..page });
+            };
+            bytes += encoded.len() as u64;
+            if bytes > max_bytes && !page.objects.is_empty() {
+                break 'page;
+            }
+            page.objects.push(encoded);
+            (cursor.after_seq, cursor.after_id) = (seq, id);
+        }
+        if read < limit {
+            page.complete = true;
+            break;
+        }
+        left -= read;
+    }
+    page.cursor = cursor;
+    Ok(page)
+}
+
+/// The next objects of the feed: a part of a page, so that what is read of them at once stays small.
+async fn feed_slice<C: ConnectionTrait>(
+    db: &C,
+    names: &Names,
+    head: &Head,
+    cursor: &FeedCursor,
+    limit: u32,
+) -> Result<Vec<FeedObject>, LedgerError> {
     let found = sql::all(
         db,
         &format!(
@@ -306,32 +349,7 @@ pub(crate) async fn feed_page<C: ConnectionTrait>(
         let seq: i64 = sql::column(row, 7)?;
         list.push(FeedObject { model, record, id: loaded.id, seq, object: loaded.object });
     }
-    let table_rows = rows_of(db, bindings, &list).await?;
-    let mut page = FeedPage {
-        objects: Vec::with_capacity(list.len()),
-        complete: list.len() < limit as usize,
-        cursor: cursor.clone(),
-        total: u64::try_from(total).unwrap_or(0),
-        dirty: false,
-    };
-    let mut bytes = 0;
-    for item in list {
-        let row = table_rows.get(&(item.model, item.record.clone()));
-        let (id, seq) = (item.id, item.seq);
-        let Some(encoded) = item.encode(names, bindings, head, row)? else {
-            return Ok(FeedPage { objects: Vec::new(), complete: false, dirty: true, ..page });
-        };
-        bytes += encoded.len() as u64;
-        if bytes > max_bytes && !page.objects.is_empty() {
-            page.complete = false;
-            break;
-        }
-        page.objects.push(encoded);
-        cursor.after_seq = seq;
-        cursor.after_id = id;
-    }
-    page.cursor = cursor;
-    Ok(page)
+    Ok(list)
 }
 
 struct FeedObject {

@@ -10,7 +10,9 @@ use std::{
 };
 
 use super::{
-    Refused, SyncError, positions,
+    Refused, SyncError,
+    heard::told,
+    positions,
     replica::{Replica, Report},
 };
 use crate::{
@@ -159,7 +161,7 @@ impl Replica {
                         let raised = head.retired.iter().any(|known| known.device == mark.device);
                         if ledger::learn_retired(write, &mut head, mark).await? && raised {
                             // It was refused before: positions passed over it.
-                            positions::forget(write.db, head.library).await?;
+                            positions::forget_all(write.db, head.library).await?;
                         }
                     }
                     Ok::<_, SyncError>(())
@@ -179,7 +181,7 @@ async fn to_take_back<C: sea_orm::ConnectionTrait>(
 ) -> Result<Option<Ahead>, SyncError> {
     let me = head.identity.device;
     let Some(ahead) = ledger::ahead_of(db, names, head, latest_ms).await? else { return Ok(None) };
-    let told = positions::vectors(db, head.library).await?;
+    let told = told(db, head.library).await?;
     let accepted = told.iter().chain([theirs]).any(|had| had.is_forked(me) || had.head(me) > ahead.last);
     Ok((!accepted).then_some(ahead))
 }

@@ -75,13 +75,12 @@ impl Replica {
         let passed: Vec<(DeviceId, Stamp)> =
             theirs.heads().filter(|(device, id)| passed(*device, *id)).collect();
         let own: Vec<Stamp> = theirs.head(me).into_iter().chain(newest_of_mine).collect();
-        let ids = passed.iter().map(|(_, id)| *id).chain(own.iter().copied());
-        let logged = ledger::logged(db, ids).await?;
+        let logged = ledger::logged(db, passed.iter().map(|(_, id)| *id)).await?;
         let beside =
             passed.iter().filter(|(_, id)| logged.get(id) != Some(&false)).map(|(device, _)| *device);
         let forked: Vec<DeviceId> =
             theirs.forked().filter(|device| !mine.is_forked(*device)).chain(beside).collect();
-        let reason = if own.iter().any(|id| !logged.contains_key(id)) {
+        let reason = if !ledger::had_own(db, head, &own).await? {
             Some(RenewalReason::Restored)
         } else if mine.is_forked(me) || forked.contains(&me) {
             Some(RenewalReason::Forked)

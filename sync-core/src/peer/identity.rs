@@ -84,9 +84,8 @@ impl Replica {
         if own.is_empty() {
             return Ok(());
         }
-        let logged = ledger::logged(write.db, own.iter().copied()).await?;
-        if own.iter().any(|id| !logged.contains_key(id)) {
-            let mut head = Head::load(write.db, &write.names).await?;
+        let mut head = Head::load(write.db, &write.names).await?;
+        if !ledger::had_own(write.db, &head, &own).await? {
             self.renew_here(write, &mut head, me, RenewalReason::Restored).await?;
         }
         Ok(())

@@ -150,8 +150,12 @@ pub(crate) async fn members<C: ConnectionTrait>(
     }
     members.entry(me).or_insert_with(|| unknown(me, me)).vector =
         Some(ledger::vector(db, names, head.library).await?);
-    let rows =
-        sql::all(db, "SELECT device FROM sync_positions WHERE library = ?", [head.library.into()]).await?;
+    let rows = sql::all(
+        db,
+        "SELECT device FROM sync_positions WHERE library = ? AND scope = x''",
+        [head.library.into()],
+    )
+    .await?;
     for row in &rows {
         let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
         let told = positions::load(db, head.library, device).await?.vector;

@@ -116,6 +116,20 @@ pub struct PushRequest {
     pub changes: Vec<ByteBuf>,
     /// What to pull in the same round trip.
     pub pull: Option<PullRequest>,
+    /// A part of the pusher's state, taken in before `changes`: the receiver lacks what the pusher's log no longer holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StatePart>,
+}
+
+/// Hands over a page of the pusher's state, as [`ObjectsPage`] does for one who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatePart {
+    /// Records, each as a change of kind `Repair` with all its cells; tombstones included.
+    pub objects: Vec<ByteBuf>,
+    /// With the last page: what all of it amounts to. The receiver then has everything that this covers.
+    pub complete: Option<Vector>,
+    /// True if a page before was answered with a number of merged changes: something of it was new to the receiver.
+    pub news: bool,
 }
 
 /// A change that was not taken, with the reason.
@@ -130,7 +144,8 @@ pub struct Refused {
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushResponse {
-    /// How many changes were new and are merged and durable.
+    /// How many changes were new and are merged and durable; records of [`PushRequest::state`] count if they became
+    /// others.
     pub merged: u64,
     /// How many of them are records of the engine's own: who is a member, and what else travels beside the application's data.
     #[serde(default)]

@@ -6,8 +6,10 @@ mod call;
 mod clocks;
 mod error;
 mod forks;
+mod give;
 mod give_up;
 mod greet;
+mod heard;
 mod identity;
 mod join;
 mod judge;
@@ -16,12 +18,16 @@ mod members;
 mod message;
 mod outcomes;
 mod positions;
+mod prune;
+mod receive;
 mod repair;
 mod replica;
 mod resolve;
+mod retention;
 mod round;
 mod schema;
 mod serve;
+mod snapshot;
 mod stage;
 mod sync_error;
 
@@ -33,22 +39,26 @@ pub use error::PeerError;
 use futures_util::stream::BoxStream;
 pub use message::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PullRequest, PullResponse,
-    PushRequest, PushResponse, Refused,
+    PushRequest, PushResponse, Refused, StatePart,
 };
 
+pub use heard::MemberHistory;
 pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
 pub use members::Member;
+pub use prune::PruneReport;
 pub use repair::{
     RangeDigests, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport,
     Unmended,
 };
 pub use resolve::Resolution;
+pub use retention::{History, Retention};
 pub use round::SyncReport;
+pub use snapshot::SnapshotProgress;
 pub use sync_error::SyncError;
 
 pub(crate) use join::join;
-pub(crate) use positions::load as position_with;
+pub(crate) use positions::{called as peers_called, load as position_with};
 pub(crate) use repair::{repair_with, replay};
 pub(crate) use replica::{Replica, Report};
 pub(crate) use resolve::resolve;

@@ -1,10 +1,9 @@
-//! What became of received changes; how the last round and the last repair with each peer ended, for status and pace, kept in
-//! memory only.
+//! How the last round and the last repair with each peer ended: for status and pace, kept in memory only.
 
 use std::sync::{Arc, PoisonError};
 
 use super::{
-    Refused, RepairReport,
+    RepairReport,
     repair::LastRepair,
     replica::{Replica, Report},
 };
@@ -38,28 +37,6 @@ impl Replica {
     }
 
     pub(super) fn report_repaired(&self, report: RepairReport) {
-        // Nobody listening is no fault.
-        drop(self.reports.send(Report::Repaired(Arc::new(report))));
+        self.tell(Report::Repaired(Arc::new(report)));
     }
-}
-
-/// What became of received changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) merged: u64,
-    /// How many of them are of the engine's own models.
-    pub(crate) system: u64,
-    /// True if changes of the library's schema are among them.
-    pub(crate) schema: bool,
-    pub(crate) duplicates: u64,
-    pub(crate) held: u64,
-    pub(crate) staged: u64,
-    pub(crate) conflicts: u64,
-    pub(crate) pending: u64,
-    /// How far ahead the furthest held change is, in milliseconds.
-    pub(crate) ahead_ms: u64,
-    /// An author was found to be forked: all positions begin anew.
-    pub(crate) forked: bool,
-    /// What was not taken.
-    pub(crate) refused: Vec<Refused>,
 }

@@ -1,7 +1,7 @@
 //! How far this replica is with each peer: its cursor in the peer's log, the peer's in ours.
 
 use sea_orm::ConnectionTrait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
 use crate::{
@@ -30,6 +30,18 @@ pub(crate) struct Position {
     /// How far the peer's clock was ahead in the last round.
     #[serde(default)]
     pub(crate) clock_offset_ms: Option<i64>,
+    /// How many records of the feed are here.
+    #[serde(default)]
+    pub(crate) feed_records: u64,
+    /// True if one of them was new here.
+    #[serde(default)]
+    pub(crate) feed_news: bool,
+    /// The floor of our log up to which the peer has our state: it brought it here, or was given it.
+    #[serde(default)]
+    pub(crate) given: Seq,
+    /// When the peer last answered, in milliseconds since the Unix epoch, as this machine believed.
+    #[serde(default)]
+    pub(crate) seen_ms: u64,
     /// How many authors were known to be forked when it began. Until one is known, its head stands for changes of
     /// two databases, and those below it were spared although they may never have come: a position from before says nothing.
     #[serde(default)]
@@ -72,29 +84,46 @@ pub(crate) async fn load<C: ConnectionTrait>(
     Ok(saved.filter(|saved| saved.marks == marks).unwrap_or_else(|| Position::beginning(None, marks)))
 }
 
-/// What each peer had merged when it last told.
-pub(crate) async fn vectors<C: ConnectionTrait>(db: &C, library: i64) -> Result<Vec<Vector>, LedgerError> {
-    let rows = sql::all(db, "SELECT state FROM sync_positions WHERE library = ?", [library.into()]).await?;
+/// The scope of a position with a peer that this replica calls.
+pub(crate) const CALLED: &[u8] = b"";
+
+/// The scope of what a caller said of itself.
+pub(crate) const CALLS: &[u8] = b"caller";
+
+/// What is known of all peers in this scope.
+pub(crate) async fn all<C: ConnectionTrait, T: DeserializeOwned>(
+    db: &C,
+    library: i64,
+    scope: &[u8],
+) -> Result<Vec<(DeviceId, T)>, LedgerError> {
+    let statement =
+        "SELECT device, state FROM sync_positions WHERE library = ? AND scope = ? ORDER BY device";
+    let rows = sql::all(db, statement, [library.into(), scope.to_vec().into()]).await?;
     rows.iter()
         .map(|row| {
-            let position: Position = rmp_serde::from_slice(&sql::column::<Vec<u8>>(row, 0)?)
-                .map_err(|error| LedgerError::Corrupt(format!("a position: {error}")))?;
-            Ok(position.vector)
+            let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
+            let state = rmp_serde::from_slice(&sql::column::<Vec<u8>>(row, 1)?)
+                .map_err(|error| LedgerError::Corrupt(format!("the position with {device}: {error}")))?;
+            Ok((device, state))
         })
         .collect()
 }
 
 /// The logs of all peers are read from their beginning again, without what is here.
-pub(crate) async fn forget<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
-    sql::execute(db, "DELETE FROM sync_positions WHERE library = ?", [library.into()]).await?;
+pub(crate) async fn forget_all<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
+    let statement = "DELETE FROM sync_positions WHERE library = ? AND scope = ?";
+    sql::execute(db, statement, [library.into(), CALLED.to_vec().into()]).await?;
     Ok(())
+}
+
+/// The peers that this replica calls.
+pub(crate) async fn called<C: ConnectionTrait>(db: &C, library: i64) -> Result<Vec<DeviceId>, LedgerError> {
+    Ok(all::<_, Position>(db, library, CALLED).await?.into_iter().map(|(device, _)| device).collect())
 }
 
 /// The next round with each peer begins with the peer's state feed.
 pub(crate) async fn read_states_again<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
-    let rows = sql::all(db, "SELECT device FROM sync_positions WHERE library = ?", [library.into()]).await?;
-    for row in &rows {
-        let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
+    for device in called(db, library).await? {
         let mut position = load(db, library, device).await?;
         position.feed = Some(ByteBuf::new());
         save(db, library, device, &position).await?;
@@ -109,13 +138,35 @@ pub(crate) async fn save<C: ConnectionTrait>(
     device: DeviceId,
     position: &Position,
 ) -> Result<(), LedgerError> {
-    let bytes = rmp_serde::to_vec_named(position).map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+    save_as(db, library, device, CALLED, position).await
+}
+
+/// Saves what is known of a peer in this scope.
+pub(crate) async fn save_as<C: ConnectionTrait, T: Serialize>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+    scope: &[u8],
+    state: &T,
+) -> Result<(), LedgerError> {
+    let bytes = rmp_serde::to_vec_named(state).map_err(|error| LedgerError::Corrupt(error.to_string()))?;
     sql::execute(
         db,
-        "INSERT INTO sync_positions (device, library, scope, state) VALUES (?, ?, x'', ?) \
+        "INSERT INTO sync_positions (device, library, scope, state) VALUES (?, ?, ?, ?) \
          ON CONFLICT (device, library, scope) DO UPDATE SET state = excluded.state",
-        [device.as_bytes().to_vec().into(), library.into(), bytes.into()],
+        [device.as_bytes().to_vec().into(), library.into(), scope.to_vec().into(), bytes.into()],
     )
     .await?;
+    Ok(())
+}
+
+/// Forgets a peer.
+pub(crate) async fn forget<C: ConnectionTrait>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+) -> Result<(), LedgerError> {
+    let statement = "DELETE FROM sync_positions WHERE device = ? AND library = ?";
+    sql::execute(db, statement, [device.as_bytes().to_vec().into(), library.into()]).await?;
     Ok(())
 }

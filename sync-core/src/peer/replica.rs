@@ -1,4 +1,4 @@
-//! One replica's store and models, and what is done with them: flush, receive, serve.
+//! One replica's store and models, and what is done with them first: flush.
 //!
 //! Invariant: each method is one or more whole write transactions. Whatever one did is reported after its commit, before the
 //! next one begins, and whether or not the caller still waits.
@@ -15,20 +15,19 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Limits, RepairReport, SyncError,
-    clocks::{Clocks, refuse_taken_back},
-    identity::refuse_taken_tails,
-    outcomes::{LastRound, Received},
+    Limits, RepairReport, Retention, SnapshotProgress, SyncError,
+    clocks::Clocks,
+    heard::Callers,
+    outcomes::LastRound,
     positions,
     repair::{LastLook, LastRepair},
     stage::Stage,
 };
 use crate::{
-    apply::{self, Applied, Hold, Incoming, Origin},
+    apply::{self, Applied},
     capture::{self, Batch, Flushed, LocalChange, Models},
-    ids::{DeviceId, LibraryId, RecordId, Seq},
-    ledger::{self, Head, Identity, RenewalReason},
-    members::schema,
+    ids::{DeviceId, RecordId, Seq},
+    ledger::{Head, Identity, RenewalReason},
     runtime::Runtime,
     store::{Bindings, Store, Write, sqlite},
 };
@@ -48,6 +47,8 @@ pub(crate) enum Report {
     ClockSkew { peer: DeviceId, offset_ms: i64 },
     /// Objects were compared with a peer's and mended.
     Repaired(Arc<RepairReport>),
+    /// A page of a peer's state was taken in.
+    Snapshot(SnapshotProgress),
     /// The database goes on under a new device id.
     NewDevice { former: DeviceId, device: DeviceId, reason: RenewalReason },
 }
@@ -86,6 +87,9 @@ pub(crate) struct Replica {
     batch: AtomicU32,
     /// The version of the schema at which what had been put aside was looked at again.
     known_at: Arc<AtomicI64>,
+    pub(super) retention: Retention,
+    /// What callers said since it was last saved.
+    pub(super) callers: Arc<Mutex<Callers>>,
     /// How the last round with each peer ended.
     pub(super) rounds: Mutex<HashMap<DeviceId, LastRound>>,
     /// The last repair with each peer.
@@ -103,6 +107,7 @@ impl Replica {
         store: Store,
         models: Models,
         limits: Limits,
+        retention: Retention,
         device_name: Option<String>,
         identity: Identity,
     ) -> Self {
@@ -117,6 +122,8 @@ impl Replica {
             reports,
             batch: AtomicU32::new(FIRST_BATCH.min(most)),
             known_at: Arc::new(AtomicI64::new(i64::MIN)),
+            retention,
+            callers: Arc::default(),
             rounds: Mutex::default(),
             repairs: Mutex::default(),
             looked: Mutex::default(),
@@ -154,6 +161,12 @@ impl Replica {
         let reports = self.reports.clone();
         // Nobody listening is no fault.
         write.after_commit(move || drop(reports.send(report)));
+    }
+
+    /// Tells what no transaction is needed for.
+    pub(super) fn tell(&self, report: Report) {
+        // Nobody listening is no fault.
+        drop(self.reports.send(report));
     }
 
     /// True if there is anything to flush: a look that takes no lock.
@@ -306,134 +319,5 @@ impl Replica {
     pub(crate) async fn position(&self) -> Result<Seq, SyncError> {
         let (db, names) = self.store.read().await?;
         Ok(Head::load(&db, &names).await?.seq)
-    }
-
-    /// Takes in whole groups of `library`: what is dirty is flushed, what is due is merged, the rest is held. The position
-    /// with the sender, if it is one to keep, is saved in the same transaction.
-    pub(crate) async fn receive(
-        self: &Arc<Self>,
-        library: LibraryId,
-        mut groups: Vec<Vec<Incoming>>,
-        origin: Origin,
-        from: Option<(DeviceId, positions::Position)>,
-    ) -> Result<Received, SyncError> {
-        let replica = self.clone();
-        let stage = Stage::Apply;
-        let received = self
-            .store
-            .write(move |write| {
-                Box::pin(async move {
-                    stage.begins();
-                    replica.doubt_identity(write, &groups).await?;
-                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    head.is_of(library)?;
-                    let mut refused = refuse_taken_tails(&write.names, &mut groups);
-                    refused.extend(refuse_taken_back(&head, &mut groups));
-                    let mut received = Received { refused, ..Received::default() };
-                    let due = replica.sort(write, &head, groups, &mut received).await?;
-                    let now_ms = replica.now_ms();
-                    let applied =
-                        apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
-                    received.merged = applied.merged;
-                    received.system = applied.system;
-                    received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
-                    received.duplicates = applied.duplicates;
-                    received.conflicts = applied.conflicts.len() as u64;
-                    received.pending = applied.pending.len() as u64;
-                    received.forked = applied.forked;
-                    replica.report_applied(write, applied);
-                    if received.held > 0 {
-                        let held = replica.clone();
-                        write.after_commit(move || held.clocks.set_next_release(None));
-                        let Received { held: changes, ahead_ms, .. } = received;
-                        replica.report(write, Report::Held { changes, ahead_ms });
-                    }
-                    if let Some((device, position)) = from {
-                        positions::save(write.db, head.library, device, &position).await?;
-                    }
-                    Ok::<_, SyncError>(received)
-                })
-            })
-            .await
-            .inspect(|_| stage.committed())
-            .inspect_err(|_| stage.failed())?;
-        if received.schema {
-            self.follow_schema().await?;
-        }
-        Ok(received)
-    }
-
-    /// Keeps what is from too far in the future or not complete; gives the rest, with what has become due.
-    async fn sort(
-        &self,
-        write: &mut Write<'_>,
-        head: &Head,
-        groups: Vec<Vec<Incoming>>,
-        received: &mut Received,
-    ) -> Result<Vec<Incoming>, SyncError> {
-        let now_ms = self.now_ms();
-        let latest = now_ms.saturating_add(self.limits.max_drift_ms);
-        let mut due: Vec<Incoming> = apply::due(write, head, latest).await?.into_iter().flatten().collect();
-        // Counted once: a page may have thousands of groups. What is taken out below only makes more room.
-        let mut room = None;
-        for mut group in groups {
-            if let Some(first) = group.first().filter(|first| first.change.txn != first.change.id) {
-                // The beginning of the group may have come earlier.
-                let mut whole = apply::take_incomplete(write, head, first.change.txn).await?;
-                whole.append(&mut group);
-                group = whole;
-            }
-            let Some(last) = group.last() else { continue };
-            let newest = group.iter().map(|one| one.change.newest_stamp().ms()).max().unwrap_or(0);
-            let count = group.len() as u64;
-            let hold = if newest > latest {
-                received.ahead_ms = received.ahead_ms.max(newest - now_ms);
-                Some(Hold::Until(newest))
-            } else if last.change.more
-                && group.len() < self.limits.max_group as usize
-                && !ledger::vector(write.db, &write.names, head.library).await?.is_forked(last.change.device)
-            {
-                // Of a forked author the end may be here already: it came alone while one head stood for both databases.
-                Some(Hold::Incomplete)
-            } else {
-                None
-            };
-            match hold {
-                None => due.extend(group),
-                Some(hold) => {
-                    let room = match &mut room {
-                        Some(room) => room,
-                        None => room.insert(apply::room(write, head).await?),
-                    };
-                    if !apply::hold(write, head, &group, hold, now_ms, room).await? {
-                        return Err(SyncError::HeldFull);
-                    }
-                    match hold {
-                        Hold::Until(_) => received.held += count,
-                        Hold::Incomplete => received.staged += count,
-                    }
-                }
-            }
-        }
-        Ok(due)
-    }
-
-    /// Merges the held groups whose time has come.
-    pub(crate) async fn release_held(self: &Arc<Self>) -> Result<u64, SyncError> {
-        let latest = self.now_ms().saturating_add(self.limits.max_drift_ms);
-        // Asked every second: the database is, only when there is something to expect.
-        if self.clocks.next_release_ms().is_some_and(|due_ms| due_ms > latest) {
-            return Ok(0);
-        }
-        let (db, names) = self.store.read().await?;
-        let head = Head::load(&db, &names).await?;
-        let due_ms = apply::first_due(&db, &head).await?.unwrap_or(u64::MAX);
-        drop(db);
-        self.clocks.set_next_release(Some(due_ms));
-        if due_ms > latest {
-            return Ok(0);
-        }
-        self.clocks.set_next_release(None);
-        Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
 }

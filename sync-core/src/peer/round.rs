@@ -9,18 +9,19 @@ use std::sync::Arc;
 use serde_bytes::ByteBuf;
 
 use super::{
-    Entry, Hello, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
+    Entry, Hello, History, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
     greet::{Greeting, greet},
-    outcomes::{LastRound, Received},
+    outcomes::LastRound,
     positions::{self, Position},
+    receive::Received,
     repair::repair_diverged,
     replica::Replica,
     serve::groups,
 };
 use crate::{
-    apply::{Incoming, Origin},
+    apply::Origin,
     change::Change,
-    ids::{DeviceId, LibraryId, Seq, StateHash},
+    ids::{Seq, StateHash},
     ledger::{self, Head, LogRequest, PageEntry, Reach},
     vector::Vector,
 };
@@ -35,6 +36,8 @@ pub struct SyncReport {
     pub received: u64,
     /// Records received as they are, from the state feed.
     pub snapshot_records: u64,
+    /// Records sent as they are, because the peer lacks what the log here no longer holds.
+    pub snapshot_sent: u64,
     /// Changes and records of the engine's own that were new, there or here: who is a member, and what else travels beside the
     /// application's data.
     pub system: u64,
@@ -70,12 +73,16 @@ pub struct SyncReport {
 }
 
 /// A round in progress.
-struct Round<'a> {
-    replica: &'a Arc<Replica>,
-    peer: &'a dyn Peer,
-    theirs: Hello,
-    position: Position,
-    report: SyncReport,
+pub(super) struct Round<'a> {
+    pub(super) replica: &'a Arc<Replica>,
+    pub(super) peer: &'a dyn Peer,
+    pub(super) theirs: Hello,
+    pub(super) position: Position,
+    pub(super) report: SyncReport,
+    /// How many records of the peer's state were read in this round, the engine's own among them.
+    pub(super) read: u64,
+    /// True once the peer's state was read in this round: it has what stands below the floor that this raised.
+    pub(super) took_state: bool,
     /// The peer's digest, told with `position.vector`.
     digest: Option<[u8; 16]>,
     /// True once the peer's log was begun again in this round.
@@ -95,6 +102,10 @@ pub(crate) async fn sync_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result
     {
         (report.in_sync, report.diverged) = (repair.in_sync, !repair.in_sync);
         report.repair = Some(Box::new(repair));
+    }
+    if result.is_ok() && replica.retention.history == History::Own {
+        // What the peer has confirmed is its history now.
+        replica.prune().await?;
     }
     let error = result.as_ref().err().map(ToString::to_string);
     let diverged = result.as_ref().is_ok_and(|report| report.diverged);
@@ -123,14 +134,28 @@ impl<'a> Round<'a> {
         if little && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {
             position.feed.get_or_insert_default();
         }
+        position.seen_ms = replica.now_ms();
+        position.vector = theirs.vector.clone();
         let report = SyncReport { clock_offset_ms, ..SyncReport::default() };
-        Ok(Self { replica, peer, theirs, position, report, digest: None, restarted: false, anew: false })
+        Ok(Self {
+            replica,
+            peer,
+            theirs,
+            position,
+            report,
+            read: 0,
+            took_state: false,
+            digest: None,
+            restarted: false,
+            anew: false,
+        })
     }
 
     async fn run(mut self) -> Result<SyncReport, SyncError> {
         if self.position.feed.is_some() {
             self.snapshot().await?;
         }
+        self.give_state().await?;
         // After the state, whose end is the beginning of this log: who lacks something below it must read it as a state too.
         self.replica.take_part().await?;
         self.push_and_pull().await?;
@@ -141,55 +166,6 @@ impl<'a> Round<'a> {
             self.push_and_pull().await?;
         }
         self.finish().await
-    }
-
-    /// Reads the state feed to its end, page by page; an interrupted one goes on where it was.
-    async fn snapshot(&mut self) -> Result<(), SyncError> {
-        let identity = self.replica.identity();
-        loop {
-            // An empty cursor marks a feed of which no page was read yet.
-            let after =
-                self.position.feed.clone().filter(|cursor| !cursor.is_empty()).map(super::ObjectsCursor);
-            let request = ObjectsRequest {
-                library: identity.library,
-                device: identity.device,
-                after,
-                max_objects: self.replica.limits.page_entries,
-                max_bytes: self.replica.limits.page_bytes,
-            };
-            let page = self.peer.objects(request).await?;
-            if page.log_id != self.theirs.log_id {
-                return Err(
-                    PeerError::Busy("the peer's log was begun anew during the snapshot".into()).into()
-                );
-            }
-            self.report.bytes_received += page.objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-            let read = page.objects.len() as u64;
-            let group = page
-                .objects
-                .into_iter()
-                .map(|bytes| {
-                    let change = Change::decode(&bytes).map_err(|error| {
-                        PeerError::Corrupt(format!("a record of the state feed: {error}"))
-                    })?;
-                    Ok(Incoming { change, bytes: bytes.into_vec() })
-                })
-                .collect::<Result<Vec<_>, SyncError>>()?;
-            let complete = page.next.is_none();
-            self.position.feed = page.next.map(|cursor| cursor.0);
-            if complete {
-                self.position.seq = page.seq;
-                self.position.state_hash = page.state_hash;
-            }
-            let origin = Origin::Feed { complete: complete.then_some(page.vector) };
-            let from = Some((self.theirs.device, self.position.clone()));
-            let received = self.replica.receive(self.theirs.library, vec![group], origin, from).await?;
-            self.report.snapshot_records += read.saturating_sub(received.system);
-            self.take_note(&received, false);
-            if complete {
-                return Ok(());
-            }
-        }
     }
 
     /// Sends what the peer lacks, page by page; the first request also pulls.
@@ -218,10 +194,11 @@ impl<'a> Round<'a> {
                 log_id: identity.log_id,
                 changes,
                 pull,
+                state: None,
             };
             let answer = match self.peer.push(request.clone()).await {
                 Err(PeerError::SnapshotRequired) if request.pull.is_some() => {
-                    // The push was merged; only the pull must begin with the state.
+                    // Nothing of it was taken: what is here is pushed when the state is read.
                     self.begin_snapshot().await?;
                     self.peer.push(PushRequest { pull: None, ..request }).await?
                 }
@@ -299,11 +276,6 @@ impl<'a> Round<'a> {
             self.pulled(answer).await?;
         }
         Ok(())
-    }
-
-    async fn begin_snapshot(&mut self) -> Result<(), SyncError> {
-        self.position.feed = Some(ByteBuf::new());
-        self.snapshot().await
     }
 
     /// Takes in a page.
@@ -384,7 +356,7 @@ impl<'a> Round<'a> {
         Box::pin(self.pulled(answer)).await
     }
 
-    fn take_note(&mut self, received: &Received, log: bool) {
+    pub(super) fn take_note(&mut self, received: &Received, log: bool) {
         self.report.refused.extend(received.refused.iter().cloned());
         if log {
             self.report.received += received.merged.saturating_sub(received.system);
@@ -412,20 +384,8 @@ impl<'a> Round<'a> {
             tracing::error!(peer = %self.theirs.device, "the same changes gave other objects here than there");
         }
         self.report.confirmed = (self.position.seq, self.position.state_hash);
-        let mut position = self.position;
-        position.clock_offset_ms = Some(self.report.clock_offset_ms);
-        let (device, library): (DeviceId, LibraryId) = (self.theirs.device, self.theirs.library);
-        self.replica
-            .store
-            .write(move |write| {
-                Box::pin(async move {
-                    let head = Head::load(write.db, &write.names).await?;
-                    head.is_of(library)?;
-                    positions::save(write.db, head.library, device, &position).await?;
-                    Ok::<_, SyncError>(())
-                })
-            })
-            .await?;
+        self.position.clock_offset_ms = Some(self.report.clock_offset_ms);
+        self.save_position().await?;
         Ok(self.report)
     }
 }

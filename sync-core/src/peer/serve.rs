@@ -80,6 +80,10 @@ impl Replica {
         // A position in another incarnation of this log says nothing here.
         let known = request.log_id.is_none_or(|log| log == head.identity.log_id);
         let from = if known { request.from_seq } else { crate::ids::Seq(0) };
+        let mine = ledger::vector(&db, &names, head.library).await?;
+        // A cursor beyond the end is one in what this log was before it was restored.
+        let read = if from <= head.seq { from } else { crate::ids::Seq(0) };
+        self.reads_from(request.device, head.identity.log_id, read, &request.have, &mine);
         let wanted = LogRequest {
             from,
             have: &request.have,
@@ -109,7 +113,23 @@ impl Replica {
         })
     }
 
+    /// Refuses a caller who lacks what this log no longer holds, before anything of it is taken: it reads the state first.
+    async fn check_reach(&self, pull: &PullRequest) -> Result<(), SyncError> {
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let known = pull.log_id.is_none_or(|log| log == head.identity.log_id);
+        let from = if known { pull.from_seq } else { crate::ids::Seq(0) };
+        if head.floor.is_had(from, &pull.have) { Ok(()) } else { Err(PeerError::SnapshotRequired.into()) }
+    }
+
     async fn serve_push(self: &Arc<Self>, request: PushRequest) -> Result<PushResponse, SyncError> {
+        if let Some(pull) = &request.pull {
+            self.check_reach(pull).await?;
+        }
+        let news = match request.state {
+            Some(state) => self.take_state(request.library, state).await?,
+            None => 0,
+        };
         let mut refused = Vec::new();
         let groups = groups(request.changes, &mut refused);
         let received = if groups.is_empty() {
@@ -125,7 +145,7 @@ impl Replica {
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
         Ok(PushResponse {
-            merged: received.merged,
+            merged: received.merged + news,
             system: received.system,
             duplicates: received.duplicates,
             held: received.held,
@@ -149,6 +169,18 @@ impl Replica {
         };
         let max_objects = request.max_objects.min(MAX_PAGE_ENTRIES);
         let max_bytes = request.max_bytes.min(MAX_PAGE_BYTES);
+        let (head, page) = self.state_page(cursor, max_objects, max_bytes).await?;
+        self.lease(request.device, page.cursor.start.seq);
+        feed_response(&head, page)
+    }
+
+    /// A page of this replica's state.
+    pub(super) async fn state_page(
+        self: &Arc<Self>,
+        cursor: Option<FeedCursor>,
+        max_objects: u32,
+        max_bytes: u64,
+    ) -> Result<(Head, FeedPage), SyncError> {
         for _ in 0..2 {
             self.flush().await?;
             let (db, names) = self.store.read().await?;
@@ -158,7 +190,7 @@ impl Replica {
                 ledger::feed_page(&db, &names, &bindings, &head, cursor.clone(), max_objects, max_bytes)
                     .await?;
             if !page.dirty {
-                return feed_response(&head, page);
+                return Ok((head, page));
             }
         }
         // Somebody writes all the time: under the write lock nobody does.
@@ -187,7 +219,7 @@ impl Replica {
                 "a row is not what its object says, and no guard noted it: run `reconcile`".into(),
             ));
         }
-        feed_response(&head, page)
+        Ok((head, page))
     }
 }
 
@@ -279,6 +311,7 @@ impl Peer for Served {
                 | Report::Held { .. }
                 | Report::ClockSkew { .. }
                 | Report::NewDevice { .. }
+                | Report::Snapshot(_)
                 | Report::Repaired(_) => return None,
             };
             Some(Notice { library, latest_seq })

@@ -85,6 +85,8 @@ fn install_statements() -> &'static [&'static str] {
          change_id BLOB NOT NULL UNIQUE, previous BLOB, record BLOB NOT NULL, data BLOB, digest BLOB, \
          chain BLOB)",
         "CREATE INDEX IF NOT EXISTS sync_log_ahead ON sync_log (device, previous) WHERE ahead = 1",
+        // The ids of pruned changes that somebody may ask for one by one.
+        "CREATE TABLE IF NOT EXISTS sync_pruned (change_id BLOB PRIMARY KEY NOT NULL) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS sync_objects (id INTEGER PRIMARY KEY, library INTEGER NOT NULL, \
          model INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, \
          clock BLOB NOT NULL, cells BLOB NOT NULL, payload BLOB, UNIQUE (library, model, record))",
@@ -134,6 +136,7 @@ fn uninstall_statements() -> &'static [&'static str] {
         "DROP TABLE IF EXISTS sync_keys",
         "DROP TABLE IF EXISTS sync_objects",
         "DROP TABLE IF EXISTS sync_log",
+        "DROP TABLE IF EXISTS sync_pruned",
         "DROP TABLE IF EXISTS sync_dirty",
         "DROP TABLE IF EXISTS sync_names",
         "DROP TABLE IF EXISTS sync_metadata",

@@ -88,6 +88,7 @@ pub(crate) fn push(changes: usize, pull: Option<PullRequest>) -> PushRequest {
         log_id: LogId::from_bytes([4; 16]),
         changes: (0..changes).map(change).collect(),
         pull,
+        state: None,
     }
 }
 

@@ -4,7 +4,7 @@ use sea_orm::{Set, entity::prelude::*};
 use sync_core::Syncable;
 
 /// The table.
-pub const CREATE_TABLE: &str = "CREATE TABLE items (id BLOB PRIMARY KEY NOT NULL, title TEXT NOT NULL, \
+pub const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS items (id BLOB PRIMARY KEY NOT NULL, title TEXT NOT NULL, \
      body TEXT NOT NULL, qty INTEGER NOT NULL, price REAL NOT NULL, done BOOLEAN NOT NULL, created_at INTEGER NOT NULL, \
      category TEXT, data BLOB)";
 
@@ -64,6 +64,12 @@ impl Numbers {
 pub fn rows(seed: u64, count: usize) -> Vec<Model> {
     let mut numbers = Numbers(seed);
     (0..count).map(|index| row(&mut numbers, index)).collect()
+}
+
+/// Rows without end; the first of them are [`rows`] of the same `seed`.
+pub fn endless(seed: u64) -> impl Iterator<Item = Model> {
+    let mut numbers = Numbers(seed);
+    (0..).map(move |index| row(&mut numbers, index))
 }
 
 fn row(numbers: &mut Numbers, index: usize) -> Model {

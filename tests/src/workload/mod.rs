@@ -6,7 +6,7 @@
 
 pub mod data;
 pub mod meter;
-mod orm;
+pub(crate) mod orm;
 pub mod rusqlite;
 pub mod seaorm;
 pub mod seasync;

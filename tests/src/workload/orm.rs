@@ -14,13 +14,13 @@ use super::{
     data::{self, ActiveModel, Column, Entity, Model},
 };
 
-pub(super) async fn open(path: &Path) -> Outcome<DatabaseConnection> {
+pub(crate) async fn open(path: &Path) -> Outcome<DatabaseConnection> {
     let db = Database::connect(sync_core::sqlite(path)).await?;
     db.execute_unprepared(data::CREATE_TABLE).await?;
     Ok(db)
 }
 
-pub(super) async fn insert_batch(db: &DatabaseConnection, rows: Vec<Model>) -> Outcome<()> {
+pub(crate) async fn insert_batch(db: &DatabaseConnection, rows: Vec<Model>) -> Outcome<()> {
     let mut rows = rows.into_iter().map(data::active).peekable();
     while rows.peek().is_some() {
         let transaction = db.begin().await?;

@@ -85,6 +85,7 @@ fn push() -> PushRequest {
         log_id: LOG,
         changes: vec![bytes()],
         pull: Some(pull()),
+        state: None,
     }
 }
 

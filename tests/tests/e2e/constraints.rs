@@ -311,6 +311,7 @@ async fn push_last(a: &Device, b: &Device) {
         log_id: page.log_id,
         changes: changes.collect(),
         pull: None,
+        state: None,
     };
     assert_eq!(b.engine.push(push).await.expect("a push").merged, 1);
 }

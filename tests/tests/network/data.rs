@@ -100,6 +100,7 @@ impl Author {
             log_id: LogId::from_bytes([9; 16]),
             changes: vec![change.encode().into_bytes().into()],
             pull: None,
+            state: None,
         };
         let answer = client.push(request).await.expect("an answer");
         assert_eq!((answer.merged, answer.refused.len()), (1, 0), "{answer:?}");

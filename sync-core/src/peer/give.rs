@@ -1,0 +1,97 @@
+//! The state feed from the giving side: a peer that only answers, and lacks what this log no longer holds, is given the
+//! state.
+//!
+//! Invariant: what a peer is told to be complete is: the vector that comes with the last page is that of what went from the
+//! log, and all of it is in the objects. What stands in the log is pushed as changes.
+
+use std::sync::Arc;
+
+use serde_bytes::ByteBuf;
+
+use super::{PeerError, PushRequest, StatePart, SyncError, positions, replica::Replica, round::Round};
+use crate::{
+    apply::{Incoming, Origin},
+    change::Change,
+    ids::LibraryId,
+    ledger::{self, Head, Snapshot},
+};
+
+impl Round<'_> {
+    /// Gives the peer this replica's state if it lacks something that the log here no longer holds.
+    pub(super) async fn give_state(&mut self) -> Result<(), SyncError> {
+        let (db, names) = self.replica.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        let mine = ledger::vector(&db, &names, head.library).await?;
+        drop(db);
+        let lacks = !self.took_state && head.floor.is_lacked(&self.theirs.vector, &mine);
+        let had = self.position.sent.max(self.position.given) >= head.floor.doubt(&mine);
+        if !lacks && had {
+            return Ok(());
+        }
+        let replica = self.replica;
+        // From the beginning in each round: a peer that was restored in between would not say that it lost a part of this.
+        let (mut cursor, mut news) = (None, false);
+        loop {
+            let limits = &replica.limits;
+            let (head, page) =
+                replica.state_page(cursor.take(), limits.page_entries, limits.page_bytes / 2).await?;
+            let objects: Vec<ByteBuf> = page.objects.into_iter().map(ByteBuf::from).collect();
+            self.report.bytes_sent += objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            self.report.snapshot_sent += objects.len() as u64;
+            let complete = page.complete.then(|| head.floor.vector.clone());
+            let request = PushRequest {
+                library: head.identity.library,
+                device: head.identity.device,
+                log_id: head.identity.log_id,
+                changes: Vec::new(),
+                pull: None,
+                state: Some(StatePart { objects, complete, news }),
+            };
+            let answer = self.peer.push(request).await?;
+            self.theirs.vector = answer.vector;
+            news |= answer.merged > 0;
+            if page.complete {
+                self.position.given = head.floor.seq;
+                return Ok(());
+            }
+            cursor = Some(page.cursor);
+        }
+    }
+
+    /// Saves how far the two are.
+    pub(super) async fn save_position(&self) -> Result<(), SyncError> {
+        let (device, library, position) = (self.theirs.device, self.theirs.library, self.position.clone());
+        let write = self.replica.store.write(move |write| {
+            Box::pin(async move {
+                let head = Head::load(write.db, &write.names).await?;
+                head.is_of(library)?;
+                positions::save(write.db, head.library, device, &position).await?;
+                Ok::<_, SyncError>(())
+            })
+        });
+        write.await
+    }
+}
+
+impl Replica {
+    /// Takes in a page of a caller's state. Gives how many records became others by it.
+    pub(super) async fn take_state(
+        self: &Arc<Self>,
+        library: LibraryId,
+        state: StatePart,
+    ) -> Result<u64, SyncError> {
+        let records = state
+            .objects
+            .into_iter()
+            .map(|bytes| {
+                let change = Change::decode(&bytes)
+                    .map_err(|error| PeerError::Invalid(format!("a record of the state: {error}")))?;
+                Ok(Incoming { change, bytes: bytes.into_vec() })
+            })
+            .collect::<Result<Vec<_>, SyncError>>()?;
+        let news = state.news;
+        let complete = state.complete.map(|vector| Snapshot { vector, news });
+        let received = self.receive(library, vec![records], Origin::Feed { complete }, None).await?;
+        Ok(received.news)
+    }
+}
