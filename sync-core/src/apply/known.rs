@@ -18,7 +18,7 @@ use crate::{
     ids::{Name, RecordId},
     ledger::{self, Commit, Head},
     merge::StoredObject,
-    store::{Binding, Bindings, StoreError, Write, sql},
+    store::{Binding, Bindings, StoreError, Write, rows, sql},
 };
 
 /// How many objects are looked at together.
@@ -38,6 +38,9 @@ pub(crate) async fn show_known(
         return Ok(applied);
     }
     let models: HashSet<i64> = grown.iter().map(|binding| binding.model).collect();
+    let known = kept(write.db).await?;
+    let back = grown.iter().filter(|binding| known.get(&key(binding)).is_some_and(Vec::is_empty));
+    let back: HashSet<i64> = back.map(|binding| binding.model).collect();
     let absorbed = absorbed(write.db, head).await?;
     let mut after = 0;
     loop {
@@ -46,6 +49,11 @@ pub(crate) async fn show_known(
         after = last.id;
         let mut unshown: HashMap<i64, Vec<RecordId>> = HashMap::new();
         let mut lacking: HashMap<i64, Vec<RecordId>> = HashMap::new();
+        let mut dead: HashMap<i64, Vec<RecordId>> = HashMap::new();
+        for one in page.iter().filter(|one| back.contains(&one.model) && !one.object.is_alive()) {
+            dead.entry(one.model).or_default().push(one.record.clone());
+        }
+        take_out(write, bindings, head, dead, &mut applied, now_ms).await?;
         for one in page.into_iter().filter(|one| models.contains(&one.model) && one.object.is_alive()) {
             let Some(binding) = bindings.by_model(one.model) else { continue };
             if one.object.shown && lacks(binding, &one.object) {
@@ -81,6 +89,41 @@ pub(crate) async fn show_known(
     Ok(applied)
 }
 
+/// Removes the rows of records that were deleted while the program had not got their model.
+async fn take_out(
+    write: &mut Write<'_>,
+    bindings: &Bindings,
+    head: &mut Head,
+    dead: HashMap<i64, Vec<RecordId>>,
+    applied: &mut Applied,
+    now_ms: u64,
+) -> Result<(), ApplyError> {
+    let mut set = WorkingSet::default();
+    for (model, records) in dead {
+        let Some(binding) = bindings.by_model(model) else { continue };
+        let standing: Vec<RecordId> =
+            rows::by_record(write.db, binding, &records).await?.into_keys().collect();
+        set.load(write, bindings, head, binding.name(), standing.iter().cloned()).await?;
+        for record in standing {
+            let Some(working) = set.records.get_mut(&(model, record.clone())) else { continue };
+            // The row is that of the life before.
+            if let Some(before) = &mut working.before {
+                (before.generation, before.shown) = (before.generation.saturating_sub(1), true);
+            }
+            working.changed = true;
+            applied.changes.push(RemoteChange {
+                model: binding.name().clone(),
+                record,
+                kind: ChangeKind::Delete,
+            });
+        }
+    }
+    if set.records.is_empty() {
+        return Ok(());
+    }
+    bring_in_line(write, bindings, head, &mut set, Commit::default(), applied, now_ms).await
+}
+
 /// Notes every row of a model that has got columns: a write to one of them while the program did not know it was no news
 /// then, and is an edit now. Once per change of the columns.
 pub(crate) async fn note_grown(write: &Write<'_>, bindings: &Bindings) -> Result<(), ApplyError> {
@@ -88,7 +131,11 @@ pub(crate) async fn note_grown(write: &Write<'_>, bindings: &Bindings) -> Result
     for binding in bindings.iter() {
         let now = columns(binding);
         // A model without a memory has no rows that were flushed by a program that lacked its columns.
-        let Some(before) = kept.get(&key(binding)).filter(|before| **before != now) else { continue };
+        // Nor has one that comes back: what was written to it meanwhile is noted, and the rest is older than its objects.
+        let Some(before) = kept.get(&key(binding)).filter(|before| !before.is_empty() && **before != now)
+        else {
+            continue;
+        };
         let noted = format!("noted/{}", binding.model);
         if kept.get(&noted) == Some(&now) {
             continue;

@@ -30,4 +30,5 @@ mod together;
 mod triggers;
 mod types;
 mod uuid_keys;
+mod versions;
 mod ways;

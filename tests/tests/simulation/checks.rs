@@ -11,6 +11,7 @@ use sync_core::{
 use super::{
     oracle::Expected,
     schema::TABLES,
+    versions::View,
     world::{BEGIN_MS, World},
 };
 
@@ -83,15 +84,16 @@ impl World {
 
     pub(super) async fn check_state(&self, at: usize, expected: &Expected) {
         let device = &self.devices[at];
-        let mut rows: Vec<String> = expected.rows.values().cloned().collect();
+        let view = View::of(&device.db, device.updated).await;
+        let mut rows = expected.rows_for(view);
         rows.sort_unstable();
-        let found = dump(&device.db).await;
+        let found = dump_of(&device.db, view).await;
         let pending: BTreeSet<String> = (device.engine.pending().await.expect("pending").iter())
             .map(|one| format!("{} {} {}", one.model, one.record, one.reason))
             .collect();
-        let waiting: BTreeSet<String> = (expected.waiting.iter())
-            .map(|((model, record), reason)| format!("{model} {record} {reason}"))
-            .collect();
+        let seen = expected.waiting.iter().filter(|((model, _), _)| view != View::None || *model != "grown");
+        let waiting: BTreeSet<String> =
+            seen.map(|((model, record), reason)| format!("{model} {record} {reason}")).collect();
         if rows != found || pending != waiting {
             let only = |a: &[String], b: &[String]| -> Vec<String> {
                 a.iter().filter(|line| !b.contains(line)).cloned().collect()
@@ -127,6 +129,9 @@ impl World {
         counts.released += u64::from(held < device.held);
         device.held = held;
         counts.in_a_cycle += expected.in_a_cycle();
+        let written = expected.rows.keys().filter(|(model, _)| *model == "grown");
+        let written = written.filter(|record| expected.objects[record].cell("stars").is_some()).count();
+        counts.past_a_program += if device.updated { 0 } else { written as u64 };
         for (record, reason) in &expected.waiting {
             match reason {
                 PendingReason::Hidden => counts.hidden += 1,
@@ -153,10 +158,18 @@ impl World {
 
 /// Every row of every table, one line each, sorted.
 pub(super) async fn dump(db: &DatabaseConnection) -> Vec<String> {
+    dump_of(db, View::of(db, true).await).await
+}
+
+/// The same, as a program sees it.
+async fn dump_of(db: &DatabaseConnection, view: View) -> Vec<String> {
     let mut lines = Vec::new();
-    for table in &TABLES {
-        let columns = table.keys.iter().chain(table.columns.iter().map(|(name, _)| name));
-        let quoted: Vec<String> = columns.map(|column| format!("quote({column})")).collect();
+    for table in TABLES.iter().filter(|table| view != View::None || table.table != "grown") {
+        let columns: Vec<&str> = match table.table {
+            "grown" => view.columns().to_vec(),
+            _ => table.keys.iter().copied().chain(table.columns.iter().map(|(name, _)| *name)).collect(),
+        };
+        let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
         let statement =
             format!("SELECT '{}: ' || {} FROM {}", table.table, quoted.join(" || ',' || "), table.table);
         let statement = sea_orm::Statement::from_string(db.get_database_backend(), statement);

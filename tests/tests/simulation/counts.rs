@@ -25,6 +25,8 @@ pub(crate) struct Counts {
     pub(crate) filled_apart: u64,
     pub(crate) written_apart: u64,
     pub(crate) in_a_cycle: u64,
+    pub(crate) updated: u64,
+    pub(crate) past_a_program: u64,
 }
 
 impl Counts {
@@ -77,7 +79,7 @@ impl Counts {
         }
     }
 
-    pub(crate) fn all(&self) -> [(&'static str, u64); 19] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 21] {
         [
             ("delete against update", self.delete_against_update),
             ("creation against delete", self.creation_against_delete),
@@ -98,10 +100,12 @@ impl Counts {
             ("filled a set apart", self.filled_apart),
             ("wrote a whole record apart", self.written_apart),
             ("shown in a cycle", self.in_a_cycle),
+            ("updated to another program", self.updated),
+            ("column written that a program lacked", self.past_a_program),
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut u64; 19] {
+    fn all_mut(&mut self) -> [&mut u64; 21] {
         [
             &mut self.delete_against_update,
             &mut self.creation_against_delete,
@@ -122,6 +126,8 @@ impl Counts {
             &mut self.filled_apart,
             &mut self.written_apart,
             &mut self.in_a_cycle,
+            &mut self.updated,
+            &mut self.past_a_program,
         ]
     }
 }

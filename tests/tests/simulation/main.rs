@@ -13,6 +13,7 @@ mod oracle;
 mod random;
 mod rules;
 mod schema;
+mod versions;
 mod world;
 
 use std::sync::{

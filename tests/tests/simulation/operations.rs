@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use uuid::Uuid;
 
-use super::random::Rng;
+use super::{random::Rng, versions::View};
 
 /// How many keys each model has: few, so that they meet.
 const KEYS: usize = 5;
@@ -27,17 +27,17 @@ pub(crate) struct Operation {
 }
 
 /// Makes a write that suits what the database holds now.
-pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection) -> Operation {
+pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection, view: View) -> Operation {
     if rng.chance(12) {
         let count = 2 + rng.below(4);
         let mut statements = Vec::new();
         for _ in 0..count {
-            statements.extend(write(rng, db).await);
+            statements.extend(write(rng, db, view).await);
         }
         let way = if rng.chance(60) { Way::Engine } else { Way::Transaction };
         return Operation { way, statements };
     }
-    let statements = write(rng, db).await;
+    let statements = write(rng, db, view).await;
     let way = match rng.below(4) {
         0 if statements.len() == 1 => Way::Engine,
         0 | 1 => Way::Transaction,
@@ -48,8 +48,8 @@ pub(crate) async fn operation(rng: &mut Rng, db: &DatabaseConnection) -> Operati
     Operation { way, statements }
 }
 
-async fn write(rng: &mut Rng, db: &DatabaseConnection) -> Vec<String> {
-    match rng.below(19) {
+async fn write(rng: &mut Rng, db: &DatabaseConnection, view: View) -> Vec<String> {
+    match rng.below(22) {
         0 | 1 => item(rng),
         2..=4 => label(rng, db).await,
         5..=7 => branch(rng),
@@ -59,6 +59,7 @@ async fn write(rng: &mut Rng, db: &DatabaseConnection) -> Vec<String> {
         14 => gauge(rng),
         15 => basket(rng),
         16 => card(rng),
+        19..=21 if view != View::None => grown(rng, view),
         _ => shelf(rng, db).await,
     }
 }
@@ -93,6 +94,24 @@ fn item(rng: &mut Rng) -> Vec<String> {
         6 => format!("UPDATE items SET id = {} WHERE id = {id}", any(rng, 1)),
         7 => format!("DELETE FROM items WHERE qty = {qty}"),
         _ => format!("DELETE FROM items WHERE id = {id}"),
+    }]
+}
+
+/// A write of a program that sees the table as `view` says.
+fn grown(rng: &mut Rng, view: View) -> Vec<String> {
+    let (id, name, stars) = (any(rng, 12), word(rng), rng.below(7));
+    let note = word(rng);
+    let note = maybe(rng, note);
+    let knows = view == View::After;
+    vec![match rng.below(8) {
+        0..=2 if knows => {
+            format!("INSERT INTO grown (id, name, note, stars) VALUES ({id}, {name}, {note}, {stars})")
+        }
+        0..=2 => format!("INSERT INTO grown (id, name) VALUES ({id}, {name})"),
+        3 | 4 if knows => format!("UPDATE grown SET stars = {stars} WHERE id = {id}"),
+        5 if knows => format!("UPDATE grown SET note = {note}, name = {name} WHERE id = {id}"),
+        6 => format!("DELETE FROM grown WHERE id = {id}"),
+        _ => format!("UPDATE grown SET name = {name} WHERE id = {id}"),
     }]
 }
 

@@ -12,6 +12,7 @@ use sync_core::{
 use super::{
     rules,
     schema::{Orphan, TABLES, Table},
+    versions::{View, default_of},
 };
 
 /// A record: its model and its key.
@@ -125,8 +126,23 @@ impl Expected {
 
     fn line(&self, record: &Record) -> String {
         let table = table(record.0);
-        let object = &self.objects[record];
         let columns = table.keys.iter().chain(table.columns.iter().map(|(name, _)| name));
+        self.line_of(record, columns)
+    }
+
+    /// The rows as a program sees them.
+    pub(crate) fn rows_for(&self, view: View) -> Vec<String> {
+        let rows = self.rows.iter().filter(|((model, _), _)| view != View::None || *model != "grown");
+        rows.map(|(record, line)| match record.0 {
+            "grown" => self.line_of(record, view.columns().iter()),
+            _ => line.clone(),
+        })
+        .collect()
+    }
+
+    fn line_of(&self, record: &Record, columns: impl Iterator<Item = &'static &'static str>) -> String {
+        let table = table(record.0);
+        let object = &self.objects[record];
         let values: Vec<String> = columns
             .map(|column| {
                 let ruled = self.ruled.get(&(record.clone(), *column)).cloned();
@@ -171,7 +187,9 @@ fn keys_of(table: &'static Table, record: &RecordId, object: &Object) -> Vec<(us
 fn value_of(table: &Table, record: &RecordId, object: &Object, column: &str) -> SyncValue {
     match table.keys.iter().position(|key| *key == column) {
         Some(at) => decode_key(record.as_bytes()).expect("a key")[at].clone(),
-        None => object.cell(column).map_or(SyncValue::Null, |cell| cell.value.clone()),
+        None => {
+            object.cell(column).map_or_else(|| default_of(table.model, column), |cell| cell.value.clone())
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Table {
     pub(crate) foreign: &'static [Foreign],
 }
 
-pub(crate) const TABLES: [Table; 12] = [
+pub(crate) const TABLES: [Table; 14] = [
     Table {
         model: "item",
         table: "items",
@@ -119,6 +119,15 @@ pub(crate) const TABLES: [Table; 12] = [
         uniques: &[],
         foreign: &[],
     },
+    // Made by changes of the schema; `versions` says what a program sees of it.
+    Table {
+        model: "grown",
+        table: "grown",
+        keys: &["id"],
+        columns: &[("name", false), ("note", true), ("stars", true)],
+        uniques: &[],
+        foreign: &[],
+    },
     // The engine's own: a device writes its record with its first round.
     Table {
         model: "sync_devices",
@@ -132,6 +141,14 @@ pub(crate) const TABLES: [Table; 12] = [
             ("left_at", true),
             ("have", true),
         ],
+        uniques: &[],
+        foreign: &[],
+    },
+    Table {
+        model: "sync_schema",
+        table: "sync_schema",
+        keys: &["id"],
+        columns: &[("number", true), ("author", true), ("change", true)],
         uniques: &[],
         foreign: &[],
     },

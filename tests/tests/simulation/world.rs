@@ -11,7 +11,7 @@ use sync_core::{
     Change, LibraryId, Limits, Peer, PendingReason, PushRequest, Stamp, SyncEngine, SyncError, SyncReport,
     testing::ManualClock,
 };
-use sync_tests::device::{MODELS, create_more_tables, create_tables};
+use sync_tests::device::{create_more_tables, create_tables};
 
 use super::{
     checks::dump,
@@ -20,6 +20,7 @@ use super::{
     operations::{Operation, Way, operation},
     oracle::{Expected, Record},
     random::{Rng, Seeded},
+    versions::{View, program},
 };
 
 /// What the devices' clocks begin with: before the databases' own clock, which stamps no write later than it was made.
@@ -34,7 +35,7 @@ enum Topology {
 }
 
 pub(crate) struct World {
-    rng: Rng,
+    pub(super) rng: Rng,
     pub(super) library: LibraryId,
     topology: Topology,
     pub(crate) limits: Limits,
@@ -49,7 +50,9 @@ pub(crate) struct World {
 pub(super) struct Device {
     pub(super) db: DatabaseConnection,
     pub(super) engine: SyncEngine,
-    clock: ManualClock,
+    pub(super) clock: ManualClock,
+    /// True once it has the second version of the program.
+    pub(super) updated: bool,
     /// What was waiting, and what was shown, when last looked at.
     pub(super) waiting: BTreeMap<Record, PendingReason>,
     pub(super) shown: BTreeSet<Record>,
@@ -96,6 +99,7 @@ impl World {
         for _ in 0..3 + world.rng.below(3) {
             world.join().await;
         }
+        world.change_schema().await;
         world
     }
 
@@ -105,9 +109,7 @@ impl World {
         create_tables(&db).await.expect("tables");
         create_more_tables(&db).await.expect("tables");
         let clock = ManualClock::at(BEGIN_MS);
-        let engine = SyncEngine::builder(db.clone())
-            .library(self.library)
-            .models(MODELS.into_iter().chain(["basket", "card"]))
+        let engine = program(SyncEngine::builder(db.clone()).library(self.library), false)
             .limits(self.limits.clone())
             .time(Arc::new(clock.clone()))
             .random(Arc::new(Seeded::new(self.rng.next())))
@@ -116,7 +118,7 @@ impl World {
             .await
             .expect("an engine");
         let (waiting, shown) = (BTreeMap::new(), BTreeSet::new());
-        self.devices.push(Device { db, engine, clock, waiting, shown, held: 0 });
+        self.devices.push(Device { db, engine, clock, updated: false, waiting, shown, held: 0 });
     }
 
     pub(super) fn note(&self, line: impl Into<String>) {
@@ -144,6 +146,11 @@ impl World {
                 94..=98 => self.replay(at).await,
                 _ => self.check(at).await,
             }
+            match self.rng.below(100) {
+                0 => drop(self.change_schema().await),
+                1..=3 => self.update(at).await,
+                _ => {}
+            }
             if self.rng.chance(every) {
                 self.check(at).await;
             }
@@ -153,7 +160,8 @@ impl World {
 
     async fn write(&mut self, at: usize) {
         let device = &self.devices[at];
-        let Operation { way, statements } = operation(&mut self.rng, &device.db).await;
+        let view = View::of(&device.db, device.updated).await;
+        let Operation { way, statements } = operation(&mut self.rng, &device.db, view).await;
         let done = match way {
             Way::Plain => {
                 let mut done = true;
@@ -302,6 +310,14 @@ impl World {
             meshes += 1;
             assert!(meshes < most, "still not quiet after {meshes} times everybody with everybody");
         }
+        // Everybody gets the last of the programs, and what was kept for it is there.
+        while self.change_schema().await {}
+        while self.mesh().await {}
+        for at in 0..self.devices.len() {
+            self.update(at).await;
+            assert!(self.devices[at].updated, "{at} has the columns");
+        }
+        while self.mesh().await {}
         for at in 0..self.devices.len() {
             self.check(at).await;
         }

@@ -19,6 +19,7 @@ use super::{
     super::{
         operations::{Operation, Way, operation},
         random::{Rng, Seeded},
+        versions::View,
         world::BEGIN_MS,
     },
     Counts,
@@ -179,7 +180,7 @@ impl Places {
     async fn write(&mut self, at: usize) {
         self.open(at).await;
         let db = self.db(at).clone();
-        let Operation { way, statements } = operation(&mut self.rng, &db).await;
+        let Operation { way, statements } = operation(&mut self.rng, &db, View::None).await;
         let done = if way == Way::Plain {
             let mut done = true;
             for statement in &statements {
