@@ -81,7 +81,7 @@ impl Counts {
         }
     }
 
-    pub(crate) fn all(&self) -> [(&'static str, u64); 21] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 23] {
         [
             ("delete against update", self.delete_against_update),
             ("creation against delete", self.creation_against_delete),
@@ -109,7 +109,7 @@ impl Counts {
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut u64; 21] {
+    fn all_mut(&mut self) -> [&mut u64; 23] {
         [
             &mut self.delete_against_update,
             &mut self.creation_against_delete,
