@@ -327,7 +327,8 @@ async fn what_somebody_accepted_stays_and_comes_when_its_time_has_come() {
     a.sync(&b).await.expect("a round");
     assert_eq!(a.engine.device_id(), former, "another device has it: it counts");
     assert!(held(&b).await > 0);
-    for clock in [&here, &wrong, &too] {
+    // The other one's clock was never set right: by now it is.
+    for clock in [&here, &wrong] {
         clock.step(DAY);
     }
     rounds(&[&a, &also, &b]).await;

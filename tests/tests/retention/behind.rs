@@ -84,6 +84,7 @@ async fn hello_of(device: &Device) -> sync_core::Hello {
         digest: [0; 16],
         newest_of_yours: None,
         probe: None,
+        retired: Vec::new(),
     };
     sync_core::Peer::hello(&device.engine, someone.clone()).await.map(|_| someone).expect("a hello")
 }
