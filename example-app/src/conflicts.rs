@@ -1,7 +1,10 @@
 //! What was lost in conflicts: shown, counted, settled.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use sync_core::{Bucket, ConflictReason, ConflictState, Conflicts, DeviceId, Resolution, Stamp};
+use chrono::{DateTime, Utc};
+use sync_core::{
+    Bucket, ConflictReason, ConflictState, Conflicts, DeviceId, Resolution, Stamp,
+    runtime::{SystemClock, Time},
+};
 
 use crate::{
     cli::{Asked, Right, Width},
@@ -54,8 +57,8 @@ fn question(library: &Library, asked: &Asked) -> Result<Conflicts, AppError> {
         question = question.reason(known.ok_or_else(|| AppError::NoReason(reason.clone()))?);
     }
     if let Some(hours) = asked.hours {
-        let since = Utc::now() - TimeDelta::hours(i64::from(hours));
-        question = question.since_ms(u64::try_from(since.timestamp_millis()).unwrap_or(0));
+        let width_ms = u64::from(hours) * 3_600_000;
+        question = question.since_ms(SystemClock.now_ms().saturating_sub(width_ms));
     }
     if asked.all {
         question = question.with_settled();
