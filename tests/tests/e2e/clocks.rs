@@ -165,7 +165,6 @@ async fn write_a_year_ahead(a: &Device, clock: &ManualClock) {
                 id: Set(id(21)),
                 author_id: Set(id(20)),
                 title: Set("A year too early".into()),
-                ..Default::default()
             };
             book.insert(txn).await?;
             Ok::<_, sync_core::SyncError>(())
