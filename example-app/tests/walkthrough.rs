@@ -57,6 +57,13 @@ fn some_files(dir: &Path) {
     }
 }
 
+/// Another program gives the letter another name.
+fn rename(db: &Path, name: &str) {
+    let update = format!("UPDATE entries SET name = '{name}' WHERE name = '3.md'");
+    let status = Command::new("sqlite3").arg(db).arg(".timeout 5000").arg(update).status();
+    assert!(status.expect("the sqlite3 program").success());
+}
+
 #[test]
 fn two_devices_share_what_one_of_them_indexed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -98,23 +105,28 @@ fn two_devices_share_what_one_of_them_indexed() {
     run(&desk, &["tag", "urgent", letter]);
     run(&desk, &["note", letter, "from the desk"]);
     run(&sofa, &["note", letter, "from the sofa"]);
-    assert!(run(&sofa, &sync).contains("1 conflicts"));
+    rename(&desk, "letter of the desk");
+    rename(&sofa, "letter of the sofa");
+    assert!(run(&sofa, &sync).contains("2 conflicts"));
     let conflicts = run(&sofa, &["conflicts"]);
-    let line = conflicts.lines().find(|line| line.contains("from the desk")).expect("the note that was lost");
-    assert!(line.contains("from the sofa"), "what stands is beside it: {line}");
+    assert!(!conflicts.contains("from the desk"), "the merge function kept both notes: {conflicts}");
+    let line = conflicts.lines().find(|line| line.contains("of the desk"));
+    let line = line.unwrap_or_else(|| panic!("the name that was lost: {conflicts}"));
+    assert!(line.contains("of the sofa"), "what stands is beside it: {line}");
     let id = line.split_whitespace().nth(1).expect("its number");
-    let some = run(&sofa, &["conflicts", "--field", "note", "--reason", "concurrent_write", "--hours", "1"]);
-    assert!(some.contains("from the desk"), "{some}");
-    assert!(!run(&sofa, &["conflicts", "--model", "tag"]).contains("from the desk"));
+    let some = run(&sofa, &["conflicts", "--field", "name", "--reason", "concurrent_write", "--hours", "1"]);
+    assert!(some.contains("of the desk"), "{some}");
+    assert!(!run(&sofa, &["conflicts", "--model", "tag"]).contains("of the desk"));
     let counted = run(&sofa, &["conflicts", "--per", "day"]);
     assert!(counted.lines().any(|line| line.contains(":00") && line.contains(" 1 ")), "{counted}");
     run(&sofa, &["resolve", id, "loser"]);
-    assert!(!run(&sofa, &["conflicts"]).contains("from the desk"));
+    assert!(!run(&sofa, &["conflicts"]).contains("of the desk"));
     assert!(run(&sofa, &["conflicts", "--all"]).contains("(settled)"));
     assert!(run(&sofa, &sync).contains("in sync"));
     let listed = run(&desk, &["ls", files.join("letters").to_str().expect("a path")]);
-    assert!(listed.contains("from the desk") && listed.contains("urgent"), "{listed}");
-    assert!(!run(&desk, &["conflicts"]).contains("from the sofa"), "settled on the other device too");
+    let kept = ["letter of the desk", "from the desk", "from the sofa", "urgent"];
+    assert!(kept.iter().all(|kept| listed.contains(kept)), "{listed}");
+    assert!(!run(&desk, &["conflicts"]).contains("of the sofa"), "settled on the other device too");
     let again = app(&sofa, &["resolve", id, "winner"]).output().expect("the program runs");
     assert!(String::from_utf8_lossy(&again.stderr).contains("no open conflict"), "{again:?}");
 }
