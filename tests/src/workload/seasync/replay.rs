@@ -26,9 +26,13 @@ fn reader() -> DeviceId {
 }
 
 impl Pages {
-    /// The log behind `known`, to its end.
-    pub(super) async fn after(engine: &SyncEngine, known: &Self) -> Outcome<Self> {
-        let mut from_seq = known.log.last().map_or(Seq(0), |page| page.next_seq);
+    /// The position behind the last page.
+    pub(super) fn end(&self) -> Seq {
+        self.log.last().map_or(Seq(0), |page| page.next_seq)
+    }
+
+    /// The log behind `from_seq`, to its end.
+    pub(super) async fn after(engine: &SyncEngine, mut from_seq: Seq) -> Outcome<Self> {
         let mut pages = Self::default();
         loop {
             let page = engine
@@ -116,8 +120,14 @@ impl Peer for Replay {
         }
     }
 
-    async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError> {
-        self.engine.push(request).await
+    async fn push(&self, mut request: PushRequest) -> Result<PushResponse, PeerError> {
+        // What is asked for in the same breath is read before, too.
+        let asked = request.pull.take();
+        let mut answer = self.engine.push(request).await?;
+        if let Some(asked) = asked {
+            answer.pull = Some(self.pull(asked).await?);
+        }
+        Ok(answer)
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
