@@ -175,7 +175,9 @@ pub(super) async fn drafts<'a>(
     span: Span,
 ) -> Result<Vec<Draft<'a>>, CaptureError> {
     let mut drafts = Vec::new();
-    for binding in bindings.iter() {
+    // Each look at a model's notes reads all of them: those of one model in one look, those of none in none.
+    let models = notes::models(write.db, span).await?;
+    for binding in bindings.iter().filter(|binding| models.contains(&binding.model)) {
         let noted = notes::read(write.db, binding, span).await?;
         if noted.is_empty() {
             continue;

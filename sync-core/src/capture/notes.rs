@@ -65,6 +65,13 @@ pub(crate) async fn span<C: ConnectionTrait>(
     Ok(Some(Span { until, left: until < last }))
 }
 
+/// The models noted in `span`.
+pub(super) async fn models<C: ConnectionTrait>(db: &C, span: Span) -> Result<Vec<i64>, StoreError> {
+    let statement = "SELECT DISTINCT model FROM sync_dirty WHERE id <= ?";
+    let rows = sql::all(db, statement, [span.until.into()]).await?;
+    rows.iter().map(|row| sql::column(row, 0)).collect()
+}
+
 /// The records of `binding` noted in `span`, each once, with their rows.
 pub(crate) async fn read<C: ConnectionTrait + sea_orm::StreamTrait>(
     db: &C,
