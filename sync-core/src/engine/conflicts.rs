@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, Value, sea_query::IntoV
 use super::{
     conflict_events::ConflictEvents,
     handle::SyncEngine,
-    keys::{self, ActiveOf, KeyOf, KeyReader},
+    keys::{self, ActiveOf, KeyOf},
 };
 use crate::{
     change::Change,
@@ -71,10 +71,7 @@ impl ConflictRecord {
         E: EntityTrait,
         ActiveOf<E>: Syncable<Entity = E>,
     {
-        if self.model != <ActiveOf<E>>::SYNC_ID {
-            return None;
-        }
-        KeyReader::<E>::new()?.key(&self.record)
+        keys::key_of::<E>(&self.model, &self.record)
     }
 }
 

@@ -39,6 +39,15 @@ pub(super) fn record_of_key(
         .ok_or_else(|| SyncError::UnknownRecord(format!("a {model} with a key of a type that cannot sync")))
 }
 
+/// The primary key of a record, if it is one of this entity.
+pub(super) fn key_of<E>(model: &str, record: &RecordId) -> Option<KeyOf<E>>
+where
+    E: EntityTrait,
+    ActiveOf<E>: Syncable<Entity = E>,
+{
+    if model == <ActiveOf<E>>::SYNC_ID { KeyReader::<E>::new()?.key(record) } else { None }
+}
+
 /// Reads the keys of one entity's records.
 pub(super) struct KeyReader<E>
 where

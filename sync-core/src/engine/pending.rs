@@ -7,7 +7,7 @@ use sea_orm::EntityTrait;
 
 use super::{
     handle::SyncEngine,
-    keys::{ActiveOf, KeyOf, KeyReader},
+    keys::{self, ActiveOf, KeyOf},
 };
 use crate::{
     apply::{self, PendingReason},
@@ -42,10 +42,7 @@ impl Pending {
         E: EntityTrait,
         ActiveOf<E>: Syncable<Entity = E>,
     {
-        if self.model != <ActiveOf<E>>::SYNC_ID {
-            return None;
-        }
-        KeyReader::<E>::new()?.key(&self.record)
+        keys::key_of::<E>(&self.model, &self.record)
     }
 }
 

@@ -124,6 +124,16 @@ impl Replica {
         record: &Record,
     ) -> Result<(), SyncError> {
         devices::put(write.db, record).await?;
+        self.log_written(write, bindings, head).await
+    }
+
+    /// Logs what was just written into a table of the engine's own, and tells of it.
+    pub(super) async fn log_written(
+        &self,
+        write: &mut Write<'_>,
+        bindings: &Bindings,
+        head: &mut Head,
+    ) -> Result<(), SyncError> {
         let flushed = capture::flush_batch(write, bindings, head, self.runtime(), Batch::All).await?;
         self.report(write, Report::Local { changes: flushed.changes.into(), to: head.seq });
         Ok(())

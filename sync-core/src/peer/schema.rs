@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{
-    SyncError,
-    replica::{Replica, Report},
-};
+use super::{SyncError, replica::Replica};
 use crate::{
     apply::{PendingReason, PendingRecord},
-    capture::{self, Batch},
+    capture::Batch,
     ids::{DeviceId, Name},
     ledger::{self, Head},
     members::schema::{self, Listed, Record, SchemaChange, SchemaError, State, Step},
@@ -98,9 +95,7 @@ impl Replica {
         record: &Record,
     ) -> Result<(), SyncError> {
         schema::put(write.db, record).await?;
-        let flushed = capture::flush_batch(write, bindings, head, self.runtime(), Batch::All).await?;
-        self.report(write, Report::Local { changes: flushed.changes.into(), to: head.seq });
-        Ok(())
+        self.log_written(write, bindings, head).await
     }
 
     /// Carries out the changes that have come and wait for nothing.
