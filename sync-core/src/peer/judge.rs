@@ -7,6 +7,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use sea_orm::ConnectionTrait;
+
 use super::{SyncError, replica::Replica};
 use crate::{
     apply::{self, Incoming, Origin},
@@ -28,53 +30,87 @@ struct Unjudged {
     loser_value: SyncValue,
 }
 
+/// How many conflicts are judged under one write lock; all of a record's are judged together.
+const BATCH: u32 = 500;
+
 /// Asks the users' merge functions about the conflicts of this device. Gives the number of merge changes made.
 pub(crate) async fn judge(replica: &Arc<Replica>) -> Result<u64, SyncError> {
     if !replica.models.bound().iter().any(|binding| binding.spec().has_merge) {
         return Ok(0);
     }
-    let row =
-        sql::one(replica.store.db(), "SELECT EXISTS (SELECT 1 FROM sync_conflicts WHERE judged = 0)", [])
-            .await?;
-    if row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? == 0 {
-        return Ok(0);
+    // What the answers lead to is of the next round.
+    let Some(last) = newest_unjudged(replica.store.db()).await? else { return Ok(0) };
+    let mut merges = 0;
+    while let Some(more) = judge_batch(replica, last).await? {
+        merges += more;
+        tokio::task::yield_now().await;
     }
-    let inner = replica.clone();
+    Ok(merges)
+}
+
+/// Judges the oldest conflicts up to `last`; `None` if there are none.
+async fn judge_batch(replica: &Arc<Replica>, last: i64) -> Result<Option<u64>, SyncError> {
+    let replica = replica.clone();
     replica
         .store
+        .clone()
         .write(move |write| {
             Box::pin(async move {
-                let (bindings, mut head, _) = inner.begin(write, Batch::All).await?;
+                let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
+                let Some(until) = end_of_batch(write.db, last).await? else { return Ok(None) };
                 let mut answers = Vec::new();
                 for binding in bindings.iter().filter(|binding| binding.spec().has_merge) {
-                    for (record, conflicts) in unjudged(write, &head, binding).await? {
-                        answers.extend(answer(write, &inner, &mut head, binding, &record, conflicts).await?);
+                    for (record, conflicts) in unjudged(write, &head, binding, until).await? {
+                        answers
+                            .extend(answer(write, &replica, &mut head, binding, &record, conflicts).await?);
                     }
                 }
-                sql::execute(write.db, "UPDATE sync_conflicts SET judged = 1 WHERE judged = 0", []).await?;
-                let applied = write_changes(write, &inner, &bindings, &mut head, answers).await?;
+                let judged = format!("UPDATE sync_conflicts SET judged = 1 WHERE judged = 0 AND {IN_BATCH}");
+                sql::execute(write.db, &judged, [until.into()]).await?;
+                let applied = write_changes(write, &replica, &bindings, &mut head, answers).await?;
                 let merges = applied.merged;
-                inner.report_applied(write, applied);
-                Ok(merges)
+                replica.report_applied(write, applied);
+                Ok(Some(merges))
             })
         })
         .await
 }
 
-/// The conflicts of a model to which this device is a party, by record; at least one side is known to be no answer.
+/// A conflict of a record that has one in the batch.
+const IN_BATCH: &str = "(library, model, record) IN \
+                        (SELECT library, model, record FROM sync_conflicts WHERE judged = 0 AND id <= ?)";
+
+async fn newest_unjudged<C: ConnectionTrait>(db: &C) -> Result<Option<i64>, SyncError> {
+    let row = sql::one(db, "SELECT max(id) FROM sync_conflicts WHERE judged = 0", []).await?;
+    Ok(row.map_or(Ok(None), |row| sql::column(&row, 0))?)
+}
+
+/// The last conflict of a batch that begins with the oldest.
+async fn end_of_batch<C: ConnectionTrait>(db: &C, last: i64) -> Result<Option<i64>, SyncError> {
+    let statement = "SELECT max(id) FROM (SELECT id FROM sync_conflicts WHERE judged = 0 AND id <= ? ORDER BY id LIMIT ?)";
+    let row = sql::one(db, statement, [last.into(), i64::from(BATCH).into()]).await?;
+    Ok(row.map_or(Ok(None), |row| sql::column(&row, 0))?)
+}
+
+/// The conflicts of a batch in a model, to which this device is a party, by record; at least one side is known to be no answer.
 async fn unjudged(
     write: &Write<'_>,
     head: &Head,
     binding: &Binding,
+    until: i64,
 ) -> Result<BTreeMap<RecordId, Vec<Unjudged>>, SyncError> {
+    let statement = format!(
+        "SELECT id, record, field, winner_id, loser_id, loser_value FROM sync_conflicts \
+         WHERE library = ? AND model = ? AND judged = 0 AND {IN_BATCH} AND reason = ? AND EXISTS \
+         (SELECT 1 FROM sync_log WHERE change_id IN (winner_id, loser_id) AND kind <> ?) ORDER BY id"
+    );
     let rows = sql::all(
         write.db,
-        "SELECT id, record, field, winner_id, loser_id, loser_value FROM sync_conflicts \
-         WHERE library = ? AND model = ? AND judged = 0 AND reason = ? AND EXISTS \
-         (SELECT 1 FROM sync_log WHERE change_id IN (winner_id, loser_id) AND kind <> ?) ORDER BY id",
+        &statement,
         [
             head.library.into(),
             binding.model.into(),
+            until.into(),
             ConflictReason::ConcurrentWrite.as_str().into(),
             i64::try_from(ChangeKind::Merge.code()).unwrap_or(i64::MAX).into(),
         ],

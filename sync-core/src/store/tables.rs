@@ -101,6 +101,7 @@ fn install_statements() -> &'static [&'static str] {
          model INTEGER NOT NULL, record BLOB NOT NULL, field TEXT NOT NULL, winner_id BLOB NOT NULL, \
          loser_id BLOB NOT NULL, reason TEXT NOT NULL, loser_value BLOB, detected_at INTEGER NOT NULL, \
          judged INTEGER NOT NULL, UNIQUE (library, model, record, field, winner_id, loser_id))",
+        "CREATE INDEX IF NOT EXISTS sync_conflicts_unjudged ON sync_conflicts (id) WHERE judged = 0",
         "CREATE TABLE IF NOT EXISTS sync_positions (device BLOB NOT NULL, library INTEGER NOT NULL, scope BLOB NOT NULL, \
          state BLOB NOT NULL, PRIMARY KEY (device, library, scope)) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS sync_origins (library INTEGER NOT NULL, device INTEGER NOT NULL, head BLOB, \

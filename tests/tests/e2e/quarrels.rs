@@ -114,3 +114,30 @@ async fn a_write_after_an_answer_is_put_before_the_function_again() {
         assert!(words(&devices[2]).await.contains(said), "{}", words(&devices[2]).await);
     }
 }
+
+/// More than are judged under one lock.
+const MANY: usize = 1_200;
+
+#[tokio::test]
+async fn many_conflicts_are_each_put_before_the_function_once() {
+    let library = library();
+    let (one, other) = (device(library).await, device(library).await);
+    let rows = (0..MANY).map(|n| quarrel::ActiveModel {
+        id: Set(Uuid::from_u128(n as u128)),
+        manner: Set("growing".into()),
+        words: Set("peace".into()),
+    });
+    quarrel::Entity::insert_many(rows).exec(&one.db).await.expect("rows");
+    one.sync(&other).await.expect("a round");
+    for (device, said) in [(&one, "one"), (&other, "two")] {
+        let all = format!("UPDATE quarrels SET words = '{said}'");
+        device.db.execute_unprepared(&all).await.expect("an update");
+    }
+    let report = one.sync(&other).await.expect("a round");
+    assert_eq!((report.conflicts, report.merges), (MANY as u64, MANY as u64));
+    other.sync(&one).await.expect("a round");
+    assert_eq!(answers(&other).await, MANY, "the other knows the answers and gives none");
+    let rows = quarrel::Entity::find().all(&other.db).await.expect("rows");
+    assert!(rows.iter().all(|row| row.words.contains("one") && row.words.contains("two")), "{:?}", rows[0]);
+    assert_eq!(one.digest().await, other.digest().await);
+}
