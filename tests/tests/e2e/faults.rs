@@ -10,6 +10,7 @@ use sync_tests::{
     device::{ManualClock, acquainted, introduce, library},
     entities::item,
     faulty::{Fault, Faulty},
+    state::equal,
     wire,
 };
 
@@ -26,15 +27,9 @@ async fn add(device: &Device, count: usize) {
 
 /// All that a fault must leave as it was.
 async fn state(device: &Device) -> (String, [u8; 16], u64, u64, u64) {
-    let verified = device.engine.verify().await.expect("verify");
-    assert!(verified.is_clean(), "{:?}", verified.findings);
+    device.assert_sound().await;
     let status = device.engine.status().await.expect("a status");
     (device.dump().await, status.digest, status.latest_seq.0, status.held, status.pending)
-}
-
-async fn equal(a: &Device, b: &Device) {
-    let (one, other) = (state(a).await, state(b).await);
-    assert_eq!((one.0, one.1), (other.0, other.1));
 }
 
 #[tokio::test]
@@ -64,7 +59,7 @@ async fn a_bad_page_is_refused_whole_and_the_next_good_one_taken() {
         faulty.set(Fault::None);
         let report = a.engine.sync_with(&faulty).await.expect("a good round");
         assert_eq!(report.received, 5, "{fault:?}");
-        equal(&a, &b).await;
+        equal(&[&a, &b]).await;
     }
 }
 
@@ -79,7 +74,7 @@ async fn a_push_may_arrive_twice_or_backwards_or_unanswered() {
         faulty.set(Fault::None);
         let report = a.engine.sync_with(&faulty).await.expect("a good round");
         assert!(report.refused.is_empty(), "{report:?}");
-        equal(&a, &b).await;
+        equal(&[&a, &b]).await;
         assert_eq!(item::Entity::find().all(&b.db).await.expect("items").len(), 5, "{fault:?}");
     }
 }
@@ -113,7 +108,7 @@ async fn a_group_from_two_hours_ahead_is_held_whole_until_then() {
     here.step(2 * HOUR + 1_000);
     a.sync(&b).await.expect("a round");
     assert_eq!(state(&a).await.3, 0);
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
     assert_eq!(item::Entity::find().all(&a.db).await.expect("items").len(), 4);
 }
 
@@ -162,7 +157,7 @@ async fn garbage_and_forged_stamps_in_a_push_are_refused_and_change_nothing() {
         assert_eq!(state(&b).await, before);
     }
     a.sync(&b).await.expect("a good round");
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
 }
 
 #[tokio::test]
@@ -176,7 +171,7 @@ async fn a_model_this_program_lacks_is_kept_and_passed_on() {
     assert_eq!(item::Entity::find().all(&b.db).await.expect("items"), []);
     assert_eq!(a.digest().await, b.digest().await);
     c.sync(&b).await.expect("a round");
-    equal(&a, &c).await;
+    equal(&[&a, &c]).await;
     assert_eq!(log_of(&a).await, log_of(&c).await, "the author's own bytes arrive");
 }
 
@@ -212,7 +207,7 @@ async fn an_interrupted_first_sync_goes_on_where_it_was() {
     }
     assert!(failures >= 20, "{failures}");
     assert_eq!(faulty.objects_given(), 21, "a page was read twice");
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
 }
 
 #[tokio::test]
