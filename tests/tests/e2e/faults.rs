@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait, Set};
 use sync_core::{
-    Change, Limits, Peer, PeerError, Stamp, SyncError, SyncValue,
+    Change, Limits, Peer, PeerError, PushResponse, Stamp, SyncError, SyncValue,
     runtime::{SystemClock, Time},
 };
 use sync_tests::{
@@ -157,6 +157,43 @@ async fn garbage_and_forged_stamps_in_a_push_are_refused_and_change_nothing() {
         assert_eq!(state(&b).await, before);
     }
     a.sync(&b).await.expect("a good round");
+    equal(&[&a, &b]).await;
+}
+
+/// The same id with other bytes: whoever has the first one says so and keeps it, whether the second comes alone, with the
+/// first, or long after.
+#[tokio::test]
+async fn another_change_with_the_id_of_one_that_is_here_is_refused() {
+    let library = library();
+    let (a, b) = (Device::new(library).await, Device::new(library).await);
+    let mut author = wire::Author::new(library, 3);
+    let key = [SyncValue::Uuid(uuid::Uuid::from_u128(1))];
+    let of = |title: &str| [("title", SyncValue::Text(title.into())), ("qty", SyncValue::I64(1))];
+    let good = author.insert("item", &key, &of("good"));
+    let later = author.insert("item", &[SyncValue::Uuid(uuid::Uuid::from_u128(2))], &of("later"));
+    let mut forged = good.clone();
+    forged.cells[1].value = SyncValue::Text("forged".into());
+    let refused = |answer: &PushResponse| {
+        let ids: Vec<Stamp> = answer.refused.iter().map(|one| one.id).collect();
+        assert!(answer.refused.iter().all(|one| one.reason.contains("another change with this id")));
+        ids
+    };
+    let answer = author.push(&a.engine, &[good.clone(), forged.clone()]).await.expect("an answer");
+    assert_eq!((answer.merged, refused(&answer)), (1, vec![good.id]), "both at once");
+    author.merged(&b.engine, &[good.clone(), later]).await;
+    for device in [&a, &b] {
+        let before = state(device).await;
+        let answer = author.push(&device.engine, std::slice::from_ref(&forged)).await.expect("an answer");
+        assert_eq!((answer.merged, answer.duplicates, refused(&answer)), (0, 0, vec![good.id]));
+        assert_eq!(state(device).await, before);
+        let answer = author.push(&device.engine, std::slice::from_ref(&good)).await.expect("an answer");
+        assert_eq!(
+            (answer.merged, answer.duplicates, refused(&answer)),
+            (0, 1, Vec::new()),
+            "the same again"
+        );
+    }
+    a.sync(&b).await.expect("a round");
     equal(&[&a, &b]).await;
 }
 

@@ -117,7 +117,7 @@ async fn what_was_refused_is_written_once_the_table_takes_it() {
     assert_eq!(b.engine.pending().retry().await.expect("a look"), 0, "nothing has changed");
     assert_eq!(b.engine.pending().await.expect("pending").len(), 1);
     b.db.execute_unprepared("DROP TRIGGER refuse").await.expect("no trigger");
-    let mut changes = b.engine.changed::<item::Entity>();
+    let mut changes = b.engine.changed::<item::Entity>().expect("served");
     let before = end_of_log(&b).await;
     assert_eq!(b.engine.pending().retry().await.expect("a look"), 1);
     assert_eq!(changes.next().await, Some(sync_core::Changed::Keys(vec![ID])));

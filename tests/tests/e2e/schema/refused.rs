@@ -128,6 +128,7 @@ async fn changes_from_afar_that_cannot_be_carried_out_wait_with_the_reason() {
         assert_eq!(b.schema().await, schema, "{text}");
         let waiting = waiting(&b).await;
         assert!(waiting.len() == 1 && waiting[0].contains(because), "{text}: {waiting:?}");
+        assert_eq!(b.engine.status().await.expect("a status").pending, 1, "it is counted as it is listed");
         b.assert_sound().await;
         // It keeps nothing else from travelling.
         let c = Device::with(library, without).await;
