@@ -139,6 +139,13 @@ impl Device {
         row.try_get_by_index(0).expect("a text")
     }
 
+    /// The values of a query's only column, as text.
+    pub async fn texts(&self, sql: impl Into<String>) -> Vec<String> {
+        let statement = sea_orm::Statement::from_string(self.db.get_database_backend(), sql.into());
+        let rows = self.db.query_all_raw(statement).await.expect("rows");
+        rows.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect()
+    }
+
     /// What the database is made of: every table, index, trigger and view.
     pub async fn schema(&self) -> String {
         self.text(

@@ -3,6 +3,24 @@
 //! The two entities have one `SYNC_ID` and one table, as in two versions of a program, so neither registers itself: a
 //! test names the one it means to the engine's builder.
 
+use sync_core::EngineBuilder;
+
+/// The migration between the two.
+pub const MIGRATION: [&str; 2] = [
+    "ALTER TABLE grown ADD COLUMN note TEXT",
+    "ALTER TABLE grown ADD COLUMN stars BIGINT NOT NULL DEFAULT 5",
+];
+
+/// A program of the first version, with no other model, whose engine works only when called.
+pub fn old(builder: EngineBuilder) -> EngineBuilder {
+    builder.without_background().models(["grown"]).register::<before::ActiveModel>()
+}
+
+/// A program of the second version, likewise.
+pub fn new(builder: EngineBuilder) -> EngineBuilder {
+    builder.without_background().models(["grown"]).register::<after::ActiveModel>()
+}
+
 /// The first version.
 pub mod before {
     use sea_orm::entity::prelude::*;

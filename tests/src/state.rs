@@ -1,5 +1,7 @@
 //! All of a device that a fault must leave as it was, and what devices in sync have in common.
 
+use std::borrow::Borrow;
+
 use sync_core::{DeviceId, Entry, Peer, PullRequest, Seq, Vector};
 
 use crate::{Device, wire::is_of_the_application};
@@ -24,8 +26,7 @@ pub struct State {
 impl Device {
     /// How it stands; its ledger and rows are found to be in order first.
     pub async fn state(&self) -> State {
-        let verified = self.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
+        self.assert_sound().await;
         let status = self.engine.status().await.expect("a status");
         State {
             rows: self.dump().await,
@@ -35,6 +36,12 @@ impl Device {
             held: status.held,
             conflicts: status.conflicts,
         }
+    }
+
+    /// Fails unless its log, its objects and its rows are in order.
+    pub async fn assert_sound(&self) {
+        let verified = self.engine.verify().await.expect("verify");
+        assert!(verified.is_clean(), "{:?}", verified.findings);
     }
 
     /// Fails unless both have the same rows and objects, and nothing waits.
@@ -71,5 +78,25 @@ impl Device {
                 return found;
             }
         }
+    }
+}
+
+/// Fails unless all `devices` are sound, have the same objects, and nothing waits. Their programs, and so their rows, may differ.
+pub async fn agree(devices: &[impl Borrow<Device>]) {
+    let digest = devices[0].borrow().digest().await;
+    for device in devices.iter().map(Borrow::borrow) {
+        device.assert_sound().await;
+        assert_eq!(device.engine.pending().await.expect("pending"), []);
+        assert_eq!(device.digest().await, digest, "equal objects");
+    }
+}
+
+/// Fails unless all `devices` are sound and have the same rows and objects. Something may wait.
+pub async fn equal(devices: &[impl Borrow<Device>]) {
+    let (rows, digest) = (devices[0].borrow().dump().await, devices[0].borrow().digest().await);
+    for device in devices.iter().map(Borrow::borrow) {
+        assert_eq!(device.dump().await, rows, "equal rows");
+        assert_eq!(device.digest().await, digest, "equal objects");
+        device.assert_sound().await;
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map::Entry as MapEntry},
 };
 
 use sea_orm::ConnectionTrait;
@@ -27,6 +27,7 @@ use crate::{
     ledger::{self, Commit, Entry, Head, ObjectWrite, Snapshot},
     merge::{Changed, Conflict, join_taking},
     model::is_system,
+    stamp::Stamp,
     store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
     vector::Vector,
@@ -68,6 +69,8 @@ pub(crate) struct Applied {
     pub(crate) system: u64,
     /// Changes that were here already.
     pub(crate) duplicates: u64,
+    /// Changes whose id another change has, which is here: they are not taken.
+    pub(crate) forged: Vec<Stamp>,
     /// Records that are another now.
     pub(crate) changes: Vec<RemoteChange>,
     /// How many changes made a record another.
@@ -93,12 +96,13 @@ pub(crate) async fn apply_group(
     origin: Origin,
     now_ms: u64,
 ) -> Result<Applied, ApplyError> {
-    let (incoming, duplicates) = match origin {
-        Origin::Log => without_duplicates(write, head, incoming).await?,
-        Origin::Feed { .. } => (incoming, 0),
+    let mut applied = Applied::default();
+    let incoming = match origin {
+        Origin::Log => without_duplicates(write, head, incoming, &mut applied).await?,
+        Origin::Feed { .. } => incoming,
     };
-    let system = incoming.iter().filter(|one| is_system(&one.change.model)).count() as u64;
-    let mut applied = Applied { duplicates, system, merged: incoming.len() as u64, ..Applied::default() };
+    applied.merged = incoming.len() as u64;
+    applied.system = incoming.iter().filter(|one| is_system(&one.change.model)).count() as u64;
     let mut set = WorkingSet::default();
     let mut records: HashMap<Name, Vec<RecordId>> = HashMap::new();
     for Incoming { change, .. } in &incoming {
@@ -150,33 +154,39 @@ async fn without_duplicates(
     write: &Write<'_>,
     head: &Head,
     incoming: Vec<Incoming>,
-) -> Result<(Vec<Incoming>, u64), ApplyError> {
+    applied: &mut Applied,
+) -> Result<Vec<Incoming>, ApplyError> {
     let vector = ledger::vector(write.db, &write.names, head.library).await?;
-    let count = incoming.len();
-    let mut seen = HashSet::new();
-    let fresh: Vec<Incoming> = incoming
-        .into_iter()
-        .filter(|incoming| {
-            !vector.covers(incoming.change.device, incoming.change.id) && seen.insert(incoming.change.id)
-        })
-        .collect();
-    // A change above its author's head is mostly the next one; only beyond a gap may it be here already.
-    if !ledger::any_ahead(write.db).await? && follow_heads(&vector, &fresh) {
-        let duplicates = (count - fresh.len()) as u64;
-        return Ok((fresh, duplicates));
+    let mut fresh: Vec<Incoming> = Vec::with_capacity(incoming.len());
+    let mut here = Vec::new();
+    let mut seen = HashMap::new();
+    for one in incoming {
+        if vector.covers(one.change.device, one.change.id) {
+            here.push(one);
+            continue;
+        }
+        match seen.entry(one.change.id) {
+            MapEntry::Vacant(place) => {
+                place.insert(fresh.len());
+                fresh.push(one);
+            }
+            MapEntry::Occupied(first) if fresh[*first.get()].bytes == one.bytes => applied.duplicates += 1,
+            MapEntry::Occupied(first) => applied.forged.push(*first.key()),
+        }
     }
-    let ids = fresh.iter().map(|incoming| incoming.change.id.as_bytes().to_vec().into()).collect();
-    let known =
-        sql::select_in(write.db, "SELECT change_id FROM sync_log WHERE change_id IN", "", ids).await?;
-    let known: HashSet<Vec<u8>> = known.iter().map(|row| sql::column(row, 0)).collect::<Result<_, _>>()?;
-    let pruned = ledger::pruned_of(write.db, head, fresh.iter().map(|incoming| incoming.change.id)).await?;
-    let fresh: Vec<Incoming> = fresh
-        .into_iter()
-        .filter(|incoming| !known.contains(incoming.change.id.as_bytes().as_slice()))
-        .filter(|incoming| !pruned.contains(&incoming.change.id))
-        .collect();
-    let duplicates = (count - fresh.len()) as u64;
-    Ok((fresh, duplicates))
+    // A change above its author's head is mostly the next one; only beyond a gap may it be here already.
+    if ledger::any_ahead(write.db).await? || !follow_heads(&vector, &fresh) {
+        let ids = || fresh.iter().map(|incoming| incoming.change.id);
+        let known = ledger::logged(write.db, ids()).await?;
+        let pruned = ledger::pruned_of(write.db, head, ids()).await?;
+        let is_here = |one: &Incoming| known.contains_key(&one.change.id) || pruned.contains(&one.change.id);
+        here.extend(fresh.extract_if(.., |one| is_here(one)));
+    }
+    let given = here.iter().map(|one| (one.change.id, one.bytes.as_slice()));
+    let others = ledger::with_other_bytes(write.db, head.identity.library, given).await?;
+    applied.duplicates += (here.len() - others.len()) as u64;
+    applied.forged.extend(others);
+    Ok(fresh)
 }
 
 /// True if each change directly follows what is here of its author, or another of `changes` before it.

@@ -10,7 +10,7 @@ use super::{
     reshape::Reshaped,
     sample,
 };
-use crate::peer::{Answer, Hello, PeerError, PullRequest, PushRequest, Request};
+use crate::peer::{Answer, Hello, PeerError, PullRequest, PushRequest, PushResponse, Request};
 
 /// How a transport writes messages and reads them.
 pub trait Codec {
@@ -71,14 +71,7 @@ trait Message: Serialize + DeserializeOwned + PartialEq + Debug {}
 impl<T: Serialize + DeserializeOwned + PartialEq + Debug> Message for T {}
 
 fn every(codec: &impl Codec, look: &impl Look) -> Outcome {
-    let requests: Vec<Request> = vec![
-        sample::hello(2).into(),
-        sample::pull(3).into(),
-        sample::push(sample::some_bytes(3), Some(sample::pull(2))).into(),
-        sample::objects(3).into(),
-        sample::repair(3).into(),
-    ];
-    for request in requests {
+    for request in sample::requests() {
         let answer = sample::answer(request.clone());
         match &request {
             Request::Hello(hello) => look.look(codec, "Hello", hello)?,
@@ -98,13 +91,11 @@ fn every(codec: &impl Codec, look: &impl Look) -> Outcome {
         look.look(codec, "Request", &request)?;
         look.look(codec, "Answer", &answer)?;
     }
-    look.look(codec, "Request", &Request::Watch { library: sample::LIBRARY })?;
     look.look(codec, "Notice", &sample::notice(u64::MAX))?;
     for error in sample::errors() {
         look.look(codec, "PeerError", &error)?;
         look.look(codec, "Answer", &Answer::Refused(error))?;
     }
-    look.look(codec, "Answer", &Answer::Watching)?;
     look.look(codec, "Answer", &Answer::Ended)
 }
 
@@ -161,6 +152,8 @@ fn older(codec: &impl Codec) -> Outcome {
     reshaped(codec, "PushRequest", Some("pull"), &push)?;
     if let Answer::Push(answer) = sample::answer(push.into()) {
         reshaped(codec, "PushResponse", Some("pull"), &answer)?;
+        let answer = PushResponse { system: 0, ..answer };
+        reshaped(codec, "PushResponse", Some("system"), &answer)?;
     }
     let objects = sample::objects(0);
     reshaped(codec, "ObjectsRequest", Some("after"), &objects)?;

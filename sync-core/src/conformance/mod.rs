@@ -35,7 +35,7 @@ mod messages;
 mod note;
 mod report;
 mod reshape;
-mod sample;
+pub mod sample;
 mod sync;
 mod watch;
 

@@ -1,4 +1,5 @@
-//! Messages with something in every field, and bytes that no text form can carry by luck.
+//! Messages with something in every field, and bytes that no text form can carry by luck: for the suite, and for tests of
+//! transports and formats beside it.
 
 use serde_bytes::ByteBuf;
 
@@ -19,9 +20,14 @@ use crate::{
 /// When the samples' stamps were made, in milliseconds since the Unix epoch.
 pub(super) const NOW: u64 = 1_700_000_000_000;
 
-pub(super) const LIBRARY: LibraryId = LibraryId::from_bytes(*b"a-library-of-all");
+/// The library of the samples.
+pub const LIBRARY: LibraryId = LibraryId::from_bytes(*b"a-library-of-all");
 
-pub(super) fn device(n: u8) -> DeviceId {
+/// Another one.
+pub const OTHER_LIBRARY: LibraryId = LibraryId::from_bytes(*b"another-library!");
+
+/// The `n`th device.
+pub fn device(n: u8) -> DeviceId {
     DeviceId::from_bytes([n; 16])
 }
 
@@ -54,7 +60,8 @@ pub(super) fn noise(length: usize) -> ByteBuf {
     ByteBuf::from(std::iter::repeat_with(next).take(length).collect::<Vec<u8>>())
 }
 
-pub(super) fn hello(n: u8) -> Hello {
+/// A greeting of the `n`th device; the first one knows nothing yet.
+pub fn hello(n: u8) -> Hello {
     Hello {
         protocol: PROTOCOL,
         device: device(n),
@@ -73,7 +80,7 @@ pub(super) fn hello(n: u8) -> Hello {
 }
 
 /// A pull that [`answer`] answers with a page of this many entries.
-pub(super) fn pull(entries: u32) -> PullRequest {
+pub fn pull(entries: u32) -> PullRequest {
     PullRequest {
         library: LIBRARY,
         device: device(1),
@@ -85,7 +92,8 @@ pub(super) fn pull(entries: u32) -> PullRequest {
     }
 }
 
-pub(super) fn page(entries: Vec<Entry>, base_seq: Seq) -> PullResponse {
+/// A page that begins after `base_seq`.
+pub fn page(entries: Vec<Entry>, base_seq: Seq) -> PullResponse {
     PullResponse {
         log_id: LogId::from_bytes([4; 16]),
         next_seq: Seq(base_seq.0 + entries.len() as u64),
@@ -103,7 +111,8 @@ fn entry(n: usize) -> Entry {
     if n % 3 == 2 { Entry::Digest(StateHash([n as u8; 32])) } else { Entry::Change(bytes(n)) }
 }
 
-pub(super) fn push(changes: Vec<ByteBuf>, pull: Option<PullRequest>) -> PushRequest {
+/// A push of these changes.
+pub fn push(changes: Vec<ByteBuf>, pull: Option<PullRequest>) -> PushRequest {
     PushRequest {
         library: LIBRARY,
         device: device(1),
@@ -114,11 +123,13 @@ pub(super) fn push(changes: Vec<ByteBuf>, pull: Option<PullRequest>) -> PushRequ
     }
 }
 
-pub(super) fn some_bytes(count: usize) -> Vec<ByteBuf> {
+/// `count` times 300 bytes, which a transport takes for changes.
+pub fn some_bytes(count: usize) -> Vec<ByteBuf> {
     (0..count).map(bytes).collect()
 }
 
-pub(super) fn objects(objects: u32) -> ObjectsRequest {
+/// A request for so many records of a state, which [`answer`] answers with as many.
+pub fn objects(objects: u32) -> ObjectsRequest {
     ObjectsRequest {
         library: LIBRARY,
         device: device(1),
@@ -129,7 +140,7 @@ pub(super) fn objects(objects: u32) -> ObjectsRequest {
 }
 
 /// A repair that [`answer`] answers with this many of each.
-pub(super) fn repair(count: usize) -> RepairRequest {
+pub fn repair(count: usize) -> RepairRequest {
     RepairRequest {
         library: LIBRARY,
         device: device(1),
@@ -142,12 +153,25 @@ pub(super) fn repair(count: usize) -> RepairRequest {
     }
 }
 
-pub(super) fn notice(seq: u64) -> Notice {
+/// A notice that the log has grown.
+pub fn notice(seq: u64) -> Notice {
     Notice { library: LIBRARY, latest_seq: Seq(seq) }
 }
 
+/// One of each request, with something in every field.
+pub fn requests() -> [Request; 6] {
+    [
+        hello(2).into(),
+        pull(3).into(),
+        push(some_bytes(3), Some(pull(2))).into(),
+        objects(3).into(),
+        repair(3).into(),
+        Request::Watch { library: LIBRARY },
+    ]
+}
+
 /// What the test double answers unless a check says otherwise: a function of the request.
-pub(super) fn answer(request: Request) -> Answer {
+pub fn answer(request: Request) -> Answer {
     match request {
         Request::Hello(hello_in) => {
             Answer::Hello(Hello { wall_ms: hello_in.wall_ms, ..hello(hello_in.device.as_bytes()[0]) })
@@ -205,7 +229,7 @@ pub(super) fn answer(request: Request) -> Answer {
 }
 
 /// The name of an error's variant. A new variant gets a line here and an example in [`errors`].
-pub(super) const fn variant(error: &PeerError) -> &'static str {
+pub const fn variant(error: &PeerError) -> &'static str {
     match error {
         PeerError::WrongLibrary { .. } => "WrongLibrary",
         PeerError::Protocol { .. } => "Protocol",
@@ -226,10 +250,10 @@ pub(super) const fn variant(error: &PeerError) -> &'static str {
 }
 
 /// One of each variant, with words that text forms like to break.
-pub(super) fn errors() -> Vec<PeerError> {
+pub fn errors() -> Vec<PeerError> {
     let text = || "why, “exactly”\n\0 \u{1f600} \"\\".to_owned();
     vec![
-        PeerError::WrongLibrary { asked: LibraryId::from_bytes(*b"another-library!") },
+        PeerError::WrongLibrary { asked: OTHER_LIBRARY },
         PeerError::Protocol { ours: 1, theirs: u32::MAX },
         PeerError::SameDevice { device: device(1) },
         PeerError::Itself,

@@ -14,7 +14,11 @@ use super::{
     handle::SyncEngine,
     keys::{ActiveOf, KeyOf, KeyReader},
 };
-use crate::{ids::RecordId, model::Syncable};
+use crate::{
+    ids::{Name, RecordId},
+    model::Syncable,
+    peer::SyncError,
+};
 
 /// What changed of one entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ where
 {
     events: Events,
     // Boxed, so that the stream can be moved whatever the entity's own types are.
-    keys: Option<Box<KeyReader<E>>>,
+    keys: Box<KeyReader<E>>,
 }
 
 impl<E> fmt::Debug for Changes<E>
@@ -58,8 +62,7 @@ where
     }
 
     fn keys<'a>(&self, records: impl Iterator<Item = &'a RecordId>) -> Vec<KeyOf<E>> {
-        let Some(reader) = &self.keys else { return Vec::new() };
-        records.filter_map(|record| reader.key(record)).collect()
+        records.filter_map(|record| self.keys.key(record)).collect()
     }
 
     fn of_event(&self, event: Event) -> Option<Changed<KeyOf<E>>> {
@@ -103,9 +106,9 @@ impl SyncEngine {
     ///
     /// ```no_run
     /// # use sea_orm::EntityTrait;
-    /// # async fn f<E>(engine: sync_core::SyncEngine) -> Result<(), sea_orm::DbErr>
+    /// # async fn f<E>(engine: sync_core::SyncEngine) -> Result<(), sync_core::SyncError>
     /// # where E: EntityTrait, E::ActiveModel: sync_core::Syncable<Entity = E> {
-    /// let mut changes = engine.changed::<E>();
+    /// let mut changes = engine.changed::<E>()?;
     /// while let Some(changed) = changes.next().await {
     ///     match changed {
     ///         sync_core::Changed::Keys(keys) => println!("read {keys:?} again"),
@@ -114,11 +117,20 @@ impl SyncEngine {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn changed<E>(&self) -> Changes<E>
+    ///
+    /// # Errors
+    /// [`SyncError::UnknownModel`] if the engine does not serve the entity: its changes would never be told. An entity whose table
+    /// is not there yet is served. [`SyncError::Model`] if it cannot sync as it is written.
+    pub fn changed<E>(&self) -> Result<Changes<E>, SyncError>
     where
         E: EntityTrait,
         ActiveOf<E>: Syncable<Entity = E>,
     {
-        Changes { events: self.events(), keys: KeyReader::new().map(Box::new) }
+        let model = <ActiveOf<E>>::SYNC_ID;
+        let adapters = self.inner.replica.models.adapters();
+        if !adapters.iter().any(|adapter| adapter.spec().id == model) {
+            return Err(SyncError::UnknownModel(Name::new_static(model)));
+        }
+        Ok(Changes { events: self.events(), keys: Box::new(KeyReader::new()?) })
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sea_orm::{DatabaseConnection, EntityTrait, ModelTrait};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use super::{
     builder::{Background, EngineBuilder},
@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) db: DatabaseConnection,
     /// Tells the background tasks to stop when it becomes true or the engine is gone.
     stop: watch::Sender<bool>,
+    /// Set once the last flush is done.
+    flushed: OnceCell<()>,
     pub(crate) follows: std::sync::Mutex<Vec<watch::Receiver<super::FollowState>>>,
 }
 
@@ -69,7 +71,8 @@ impl SyncEngine {
         if background == Background::Running {
             tasks::spawn_flusher(&replica, stopped);
         }
-        Self { inner: Arc::new(Inner { replica, db, stop, follows: std::sync::Mutex::default() }) }
+        let (flushed, follows) = (OnceCell::new(), std::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { replica, db, stop, flushed, follows }) }
     }
 
     /// This replica's device id.
@@ -158,15 +161,14 @@ impl SyncEngine {
     }
 
     /// Logs what is committed, stops the background work and closes the engine's connections. Dropping the engine
-    /// instead loses nothing either: what was not logged is logged at the next start.
+    /// instead loses nothing either: what was not logged is logged at the next start. Calling it again is no error: a call that
+    /// was dropped midway is made up for by the next.
     ///
     /// # Errors
-    /// [`SyncError::Store`] if the last flush fails.
+    /// [`SyncError::Store`] if the last flush fails. The engine is stopped all the same, and a further call fails too.
     pub async fn shutdown(&self) -> Result<(), SyncError> {
-        if self.inner.stop.send_replace(true) {
-            return Ok(());
-        }
-        let flushed = self.inner.replica.flush_all().await;
+        self.inner.stop.send_replace(true);
+        let flushed = self.inner.flushed.get_or_try_init(|| self.inner.replica.flush_all()).await.copied();
         self.inner.replica.store.close().await?;
         flushed
     }
@@ -179,6 +181,8 @@ impl SyncEngine {
         self.running()?;
         self.inner.stop.send_replace(true);
         self.inner.replica.store.uninstall().await?;
+        // There is nothing to flush into.
+        let _ = self.inner.flushed.set(());
         self.inner.replica.store.close().await?;
         Ok(())
     }

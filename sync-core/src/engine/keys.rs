@@ -7,7 +7,7 @@ use sea_orm::{
 
 use crate::{
     ids::RecordId,
-    model::{Adapter, Syncable, TypedAdapter, record_of},
+    model::{Adapter, ModelError, Syncable, TypedAdapter, record_of},
     peer::SyncError,
     value::{SyncValue, decode_key, encode_key, from_database, to_field},
 };
@@ -45,7 +45,7 @@ where
     E: EntityTrait,
     ActiveOf<E>: Syncable<Entity = E>,
 {
-    if model == <ActiveOf<E>>::SYNC_ID { KeyReader::<E>::new()?.key(record) } else { None }
+    if model == <ActiveOf<E>>::SYNC_ID { KeyReader::<E>::new().ok()?.key(record) } else { None }
 }
 
 /// Reads the keys of one entity's records.
@@ -62,9 +62,9 @@ where
     E: EntityTrait,
     ActiveOf<E>: Syncable<Entity = E>,
 {
-    /// `None` if the entity cannot sync.
-    pub(super) fn new() -> Option<Self> {
-        TypedAdapter::new().ok().map(|adapter| Self { adapter })
+    /// Fails if the entity cannot sync.
+    pub(super) fn new() -> Result<Self, ModelError> {
+        Ok(Self { adapter: TypedAdapter::new()? })
     }
 
     /// The key of `record`; `None` if no row of this program can have it.

@@ -5,6 +5,7 @@ use crate::{
     capture,
     ids::{DeviceId, LibraryId, Seq},
     ledger::{self, Head, Renewal},
+    members::schema,
     peer::{MemberHistory, RepairReport, SyncError, peers_called, position_with},
     stamp::Stamp,
     store::sql,
@@ -24,7 +25,8 @@ pub struct Status {
     pub dirty: bool,
     /// The digest of all alive objects: equal on replicas with equal data.
     pub digest: [u8; 16],
-    /// Records whose rows are not what their objects say.
+    /// Records whose rows are not what their objects say, and changes of the schema that wait: as many as
+    /// [`SyncEngine::pending`] lists.
     pub pending: u64,
     /// Conflicts that nobody has settled.
     pub conflicts: u64,
@@ -119,13 +121,14 @@ impl SyncEngine {
                 last_repair: replica.last_repair(device).and_then(|repair| repair.report),
             });
         }
+        let schema = schema::list(&db, head.identity.library).await?.into_iter();
         Ok(Status {
             device: head.identity.device,
             library: head.identity.library,
             latest_seq: ledger::served_end(&db, &head).await?,
             dirty: capture::any_dirty(&db).await?,
             digest: head.digest.to_bytes(),
-            pending: counts[0],
+            pending: counts[0] + schema.filter(|(_, waits)| waits.is_some()).count() as u64,
             conflicts: counts[1],
             held: counts[2],
             peers,

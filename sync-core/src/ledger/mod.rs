@@ -48,7 +48,7 @@ pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_
 pub use identity::{Renewal, RenewalReason};
 pub(crate) use metadata::{keep, kept};
 pub(crate) use objects::{Loaded, by_records, logged_value};
-pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector};
+pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector, with_other_bytes};
 pub(crate) use pages::{
     FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
 };

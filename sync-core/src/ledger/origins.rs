@@ -9,7 +9,8 @@ use sea_orm::ConnectionTrait;
 
 use super::LedgerError;
 use crate::{
-    ids::DeviceId,
+    change::Change,
+    ids::{DeviceId, LibraryId},
     stamp::Stamp,
     store::{NameKind, Names, StoreError, Write, sql},
     vector::Vector,
@@ -77,6 +78,33 @@ pub(crate) async fn logged<C: ConnectionTrait>(
     rows.iter()
         .map(|row| Ok((stamp(&sql::column::<Vec<u8>>(row, 0)?)?, sql::column::<i64>(row, 1)? != 0)))
         .collect()
+}
+
+/// Those of `changes`, each with its bytes, under whose id the log has other ones. What the log no longer has is not looked for.
+pub(crate) async fn with_other_bytes<'a, C: ConnectionTrait>(
+    db: &C,
+    library: LibraryId,
+    changes: impl IntoIterator<Item = (Stamp, &'a [u8])>,
+) -> Result<Vec<Stamp>, LedgerError> {
+    let given: HashMap<Stamp, &[u8]> = changes.into_iter().collect();
+    let ids = given.keys().map(|id| id.as_bytes().to_vec().into()).collect();
+    let rows = "SELECT change_id, data, digest FROM sync_log WHERE change_id IN";
+    let mut others = Vec::new();
+    for row in &sql::select_in(db, rows, "", ids).await? {
+        let id = stamp(&sql::column::<Vec<u8>>(row, 0)?)?;
+        let Some(bytes) = given.get(&id) else { continue };
+        let same = match sql::column::<Option<Vec<u8>>>(row, 1)? {
+            Some(logged) => logged == *bytes,
+            None => {
+                let digest: Option<Vec<u8>> = sql::column(row, 2)?;
+                digest.is_none_or(|digest| digest == Change::digest(library, bytes).0)
+            }
+        };
+        if !same {
+            others.push(id);
+        }
+    }
+    Ok(others)
 }
 
 /// Marks authors as forked. True if one was not marked before.

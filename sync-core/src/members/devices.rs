@@ -3,11 +3,11 @@
 //! Invariant: a device's own record changes at most once a day by itself, so membership costs next to nothing. A column may
 //! hold `NULL` whatever it means: a later version may leave any of them out.
 
-use sea_orm::{ConnectionTrait, entity::prelude::*};
+use sea_orm::{ConnectionTrait, QueryResult, Value, entity::prelude::*};
 
+use super::record::{self, system_model};
 use crate::{
     ids::DeviceId,
-    model::{Rules, Syncable},
     store::{StoreError, sql},
     vector::Vector,
 };
@@ -39,19 +39,7 @@ pub(crate) struct Model {
     pub have: Option<Vec<u8>>,
 }
 
-/// None.
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
-
-impl Syncable for ActiveModel {
-    const SYNC_ID: &'static str = MODEL;
-
-    fn rules() -> Rules {
-        Rules::new().without_merge().without_should_sync()
-    }
-}
+system_model!(MODEL);
 
 /// The day of a time, both in milliseconds since the Unix epoch.
 pub(crate) fn day_of(ms: u64) -> i64 {
@@ -71,54 +59,52 @@ pub(crate) struct Record {
     pub(crate) have: Option<Vector>,
 }
 
-const SELECT: &str = "SELECT id, name, first_seen, last_seen, replaces, left_at, have FROM sync_devices";
+impl record::Record for Record {
+    const TABLE: &'static str = MODEL;
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "first_seen", "last_seen", "replaces", "left_at", "have"];
+
+    fn read(row: &QueryResult) -> Result<Self, StoreError> {
+        let device = |bytes: &[u8]| Ok::<_, StoreError>(DeviceId::from_bytes(sql::bytes(bytes, "a device")?));
+        let replaces: Option<Vec<u8>> = sql::column(row, 4)?;
+        let have: Option<Vec<u8>> = sql::column(row, 6)?;
+        Ok(Self {
+            device: device(&sql::column::<Vec<u8>>(row, 0)?)?,
+            name: sql::column(row, 1)?,
+            first_seen: sql::column(row, 2)?,
+            last_seen: sql::column(row, 3)?,
+            replaces: replaces.map(|bytes| device(&bytes)).transpose()?,
+            left_at: sql::column(row, 5)?,
+            have: have.and_then(|bytes| rmp_serde::from_slice(&bytes).ok()),
+        })
+    }
+
+    fn values(&self) -> Result<Vec<Value>, StoreError> {
+        let have = self.have.as_ref().map(rmp_serde::to_vec_named).transpose();
+        let have = have.map_err(|error| StoreError::Corrupt(format!("a vector: {error}")))?;
+        Ok(vec![
+            self.device.as_bytes().to_vec().into(),
+            self.name.clone().into(),
+            self.first_seen.into(),
+            self.last_seen.into(),
+            self.replaces.map(|device| device.as_bytes().to_vec()).into(),
+            self.left_at.into(),
+            have.into(),
+        ])
+    }
+}
 
 /// All records, by device.
 pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Record>, StoreError> {
-    let rows = sql::all(db, &format!("{SELECT} ORDER BY id"), []).await?;
-    rows.iter().map(record).collect()
+    record::select(db, "ORDER BY id", []).await
 }
 
 /// The record of a device.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, device: DeviceId) -> Result<Option<Record>, StoreError> {
-    let row = sql::one(db, &format!("{SELECT} WHERE id = ?"), [device.as_bytes().to_vec().into()]).await?;
-    row.as_ref().map(record).transpose()
+    Ok(record::select(db, "WHERE id = ?", [device.as_bytes().to_vec().into()]).await?.pop())
 }
 
-fn record(row: &sea_orm::QueryResult) -> Result<Record, StoreError> {
-    let device = |bytes: &[u8]| Ok::<_, StoreError>(DeviceId::from_bytes(sql::bytes(bytes, "a device")?));
-    let replaces: Option<Vec<u8>> = sql::column(row, 4)?;
-    let have: Option<Vec<u8>> = sql::column(row, 6)?;
-    Ok(Record {
-        device: device(&sql::column::<Vec<u8>>(row, 0)?)?,
-        name: sql::column(row, 1)?,
-        first_seen: sql::column(row, 2)?,
-        last_seen: sql::column(row, 3)?,
-        replaces: replaces.map(|bytes| device(&bytes)).transpose()?,
-        left_at: sql::column(row, 5)?,
-        have: have.and_then(|bytes| rmp_serde::from_slice(&bytes).ok()),
-    })
-}
-
-/// Writes a device's record as it is to be; the guard notes it and a flush logs what differs.
+/// Writes a device's record.
 pub(crate) async fn put<C: ConnectionTrait>(db: &C, record: &Record) -> Result<(), StoreError> {
-    let have = record.have.as_ref().map(rmp_serde::to_vec_named).transpose();
-    let have = have.map_err(|error| StoreError::Corrupt(format!("a vector: {error}")))?;
-    sql::execute(
-        db,
-        "INSERT INTO sync_devices (id, name, first_seen, last_seen, replaces, left_at, have) VALUES (?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, first_seen = excluded.first_seen, \
-         last_seen = excluded.last_seen, replaces = excluded.replaces, left_at = excluded.left_at, have = excluded.have",
-        [
-            record.device.as_bytes().to_vec().into(),
-            record.name.clone().into(),
-            record.first_seen.into(),
-            record.last_seen.into(),
-            record.replaces.map(|device| device.as_bytes().to_vec()).into(),
-            record.left_at.into(),
-            have.into(),
-        ],
-    )
-    .await?;
-    Ok(())
+    record::put(db, record).await
 }

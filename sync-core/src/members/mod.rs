@@ -5,8 +5,10 @@
 //!
 //! * `devices` who is a member
 //! * `schema` what the application's tables are made of
+//! * `record` how records of both are read and written
 
 pub(crate) mod devices;
+mod record;
 pub(crate) mod schema;
 
 use crate::model::Registration;

@@ -18,6 +18,7 @@ use crate::{
     ids::{DeviceId, LibraryId, Seq},
     ledger::{self, Head},
     members::schema,
+    stamp::Stamp,
     store::Write,
 };
 
@@ -58,6 +59,7 @@ impl Replica {
                     received.system = applied.system;
                     received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
                     received.duplicates = applied.duplicates;
+                    received.refused.extend(forged(&applied.forged));
                     received.conflicts = applied.conflicts.len() as u64;
                     received.pending = applied.pending.len() as u64;
                     received.forked = applied.forked;
@@ -178,6 +180,15 @@ impl Replica {
         self.clocks.set_next_release(None);
         Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
     }
+}
+
+/// Why changes with the ids of others are not taken.
+fn forged(ids: &[Stamp]) -> impl Iterator<Item = Refused> {
+    ids.iter().map(|id| {
+        tracing::warn!(%id, "another change with this id is here: one of the two is damaged or forged");
+        let reason = "another change with this id is here: one of the two is damaged or forged".into();
+        Refused { id: *id, reason }
+    })
 }
 
 /// What became of received changes.

@@ -4,7 +4,7 @@ use super::PeerError;
 use crate::{
     apply::ApplyError,
     capture::CaptureError,
-    ids::LibraryId,
+    ids::{LibraryId, Name},
     ledger::{Head, LedgerError},
     members::schema::SchemaError,
     model::ModelError,
@@ -48,6 +48,9 @@ pub enum SyncError {
     /// No record has this key, or its model is not one of this program's.
     #[error("unknown record: {0}")]
     UnknownRecord(String),
+    /// The engine does not serve this model.
+    #[error("the engine does not serve the model {0}: name it in `.models(..)`, or `.register` it")]
+    UnknownModel(Name),
     /// No conflict has this number, or it is settled already.
     #[error("no open conflict has the number {0}")]
     UnknownConflict(i64),

@@ -59,7 +59,11 @@ impl Format {
         best.map(|(_, format)| format).or_else(|| Self::of_body(headers)).unwrap_or(Self::Json)
     }
 
-    pub(super) fn encode<T: Serialize>(self, message: &T) -> Result<Vec<u8>, PeerError> {
+    /// The body that says `message`.
+    ///
+    /// # Errors
+    /// [`PeerError::Failed`] for what this format cannot say; it can say every message of the protocol.
+    pub fn encode<T: Serialize>(self, message: &T) -> Result<Vec<u8>, PeerError> {
         match self {
             Self::MessagePack => rmp_serde::to_vec_named(message).map_err(|error| error.to_string()),
             Self::Json => json::to_vec(message).map_err(|error| error.to_string()),
@@ -67,12 +71,11 @@ impl Format {
         .map_err(|error| PeerError::Failed(format!("the message cannot be written: {error}")))
     }
 
-    /// The message in `bytes`, if reading it takes about `max_decoded` bytes of memory or less.
-    pub(super) fn decode<T: DeserializeOwned>(
-        self,
-        bytes: &[u8],
-        max_decoded: usize,
-    ) -> Result<T, PeerError> {
+    /// The message in the body `bytes`, if reading it takes about `max_decoded` bytes of memory or less.
+    ///
+    /// # Errors
+    /// [`PeerError::TooLarge`] if it takes more, [`PeerError::Invalid`] if the bytes are not this message.
+    pub fn decode<T: DeserializeOwned>(self, bytes: &[u8], max_decoded: usize) -> Result<T, PeerError> {
         weight::check(self, bytes, max_decoded)?;
         match self {
             Self::MessagePack => from_msgpack(bytes),

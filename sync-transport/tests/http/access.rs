@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     assert_refused, check_works, client,
     fake::{Asked, FakePeer},
-    listener, run, run_app, sample, shared,
+    listener, push, run, run_app, sample, shared,
 };
 
 fn with_token(url: &str, token: &Token) -> HttpPeer {
@@ -30,9 +30,9 @@ async fn ask_all(client: &HttpPeer) -> Vec<Result<(), PeerError>> {
     vec![
         client.hello(sample::hello(1)).await.map(drop),
         client.pull(sample::pull(1)).await.map(drop),
-        client.push(sample::push(1, None)).await.map(drop),
+        client.push(push(1)).await.map(drop),
         client.objects(sample::objects(1)).await.map(drop),
-        client.watch(sample::library()).await.map(drop),
+        client.watch(sample::LIBRARY).await.map(drop),
     ]
 }
 
@@ -83,26 +83,26 @@ async fn a_refusal_is_heard_by_a_caller_that_is_still_sending() {
 async fn a_token_for_another_library_is_not_for_this_one() {
     let peer = FakePeer::new();
     let tokens = Arc::new(Tokens::new());
-    let token = tokens.generate(Identity::new("guest").only([sample::other_library()]), &SystemRandom);
+    let token = tokens.generate(Identity::new("guest").only([sample::OTHER_LIBRARY]), &SystemRandom);
     let (_server, url) = run(Server::single(peer.clone()).authenticator(tokens.clone())).await;
     let guest = with_token(&url, &token);
     for result in ask_all(&guest).await {
         assert_refused!(result, PeerError::Forbidden(_), "guest");
     }
     // The pull inside a push would be a way around.
-    let own = sync_core::PushRequest { library: sample::other_library(), ..sample::push(1, None) };
+    let own = sync_core::PushRequest { library: sample::OTHER_LIBRARY, ..push(1) };
     let crafted = sync_core::PushRequest { pull: Some(sample::pull(1)), ..own };
     assert_refused!(guest.push(crafted).await, PeerError::Invalid(_), "with a pull from library");
     assert_eq!(peer.asked(), []);
 
-    tokens.add(&token, Identity::new("guest").only([sample::library()]));
+    tokens.add(&token, Identity::new("guest").only([sample::LIBRARY]));
     check_works(&peer, &guest).await;
 }
 
 #[tokio::test]
 async fn a_peer_says_itself_that_the_library_is_wrong() {
     let (peer, _server, url) = crate::fake(Default::default()).await;
-    let asked = sample::other_library();
+    let asked = sample::OTHER_LIBRARY;
     let hello = sync_core::Hello { library: asked, ..sample::hello(1) };
     assert_eq!(client(&url).hello(hello.clone()).await, Err(PeerError::WrongLibrary { asked }));
     assert_eq!(peer.asked(), [Asked::Hello(hello)]);
@@ -122,15 +122,15 @@ impl Libraries for Shelf {
 
 #[tokio::test]
 async fn one_server_serves_several_libraries() {
-    let (one, other) = (FakePeer::new(), FakePeer::keeping(sample::other_library()));
-    let shelf = [(sample::library(), shared(one.clone())), (sample::other_library(), shared(other.clone()))];
+    let (one, other) = (FakePeer::new(), FakePeer::keeping(sample::OTHER_LIBRARY));
+    let shelf = [(sample::LIBRARY, shared(one.clone())), (sample::OTHER_LIBRARY, shared(other.clone()))];
     let tokens = Arc::new(Tokens::new());
     let token = tokens.generate(Identity::new("laptop"), &SystemRandom);
     let (_server, url) = run(Server::new(Shelf(shelf.into())).authenticator(tokens)).await;
     let client = with_token(&url, &token);
 
     check_works(&one, &client).await;
-    let to_other = sync_core::Hello { library: sample::other_library(), ..sample::hello(1) };
+    let to_other = sync_core::Hello { library: sample::OTHER_LIBRARY, ..sample::hello(1) };
     assert!(client.hello(to_other.clone()).await.is_ok());
     assert_eq!((one.asked(), other.asked()), (vec![], vec![Asked::Hello(to_other)]));
     let asked = LibraryId::from_bytes([0; 16]);
@@ -174,7 +174,7 @@ async fn without_an_authenticator_a_router_answers_only_local_callers() {
     let addr = foreign.local_addr().unwrap();
     let router = server.router().layer(stranger);
     tokio::spawn(async move { axum::serve(foreign, router).await });
-    let refused = client(&format!("http://{addr}")).watch(sample::library()).await;
+    let refused = client(&format!("http://{addr}")).watch(sample::LIBRARY).await;
     assert_refused!(refused.map(drop), PeerError::Unauthorized(_), "192.168.1.7");
     assert_eq!(peer.asked(), []);
 }

@@ -9,7 +9,9 @@ use sync_core::{Peer, PeerError};
 use sync_transport::http::{Compression, HttpPeer, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{assert_refused, check_unharmed, client, error_of, fake, limits, listener, run_app, sample};
+use crate::{
+    assert_refused, check_unharmed, client, error_of, fake, limits, listener, push, run_app, sample,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -46,8 +48,8 @@ async fn an_oversized_body_is_refused_by_the_server() {
     assert_refused!(Err::<(), _>(error_of(streamed).await), PeerError::TooLarge(_), "100000");
 
     let plain = HttpPeer::builder(&url).compression(Compression::Off).build().unwrap();
-    assert_refused!(plain.push(sample::push(400, None)).await, PeerError::TooLarge(_), "send less");
-    assert!(plain.push(sample::push(300, None)).await.is_ok());
+    assert_refused!(plain.push(push(400)).await, PeerError::TooLarge(_), "send less");
+    assert!(plain.push(push(300)).await.is_ok());
     peer.asked();
     check_unharmed(&peer, &url).await;
 }
@@ -57,7 +59,7 @@ async fn an_oversized_message_is_not_even_sent() {
     let (peer, _server, url) = fake(Limits::default()).await;
     for limits in [limits(|limits| limits.max_encoded = 500), limits(|limits| limits.max_decoded = 10_000)] {
         let client = HttpPeer::builder(&url).limits(limits).build().unwrap();
-        assert_refused!(client.push(sample::push(100, None)).await, PeerError::TooLarge(_), "was not sent");
+        assert_refused!(client.push(push(100)).await, PeerError::TooLarge(_), "was not sent");
     }
     check_unharmed(&peer, &url).await;
 }
@@ -81,7 +83,7 @@ async fn a_bomb_is_refused_by_the_server() {
 #[tokio::test]
 async fn a_message_of_millions_of_nothings_is_refused_by_both() {
     let (peer, _server, url) = fake(Limits::default()).await;
-    let mut push = rmp_serde::to_vec_named(&sample::push(0, None)).unwrap();
+    let mut push = rmp_serde::to_vec_named(&push(0)).unwrap();
     let changes = b"\xa7changes\x90";
     let at = push.windows(changes.len()).position(|window| window == changes).unwrap() + changes.len() - 1;
     let count = 60 * MIB;
@@ -99,8 +101,7 @@ async fn a_message_of_millions_of_nothings_is_refused_by_both() {
 #[tokio::test]
 async fn broken_requests_are_refused_by_the_server() {
     let (peer, _server, url) = fake(Limits::default()).await;
-    let packed =
-        zstd::bulk::compress(&rmp_serde::to_vec_named(&sample::push(100, None)).unwrap(), 1).unwrap();
+    let packed = zstd::bulk::compress(&rmp_serde::to_vec_named(&push(100)).unwrap(), 1).unwrap();
     let zstd = |body: Vec<u8>| post(&url, body).header("content-encoding", "zstd");
     let mut flipped = packed.clone();
     flipped[0] ^= 1;
@@ -109,7 +110,7 @@ async fn broken_requests_are_refused_by_the_server() {
         assert_eq!(response.status(), 422);
         assert!(matches!(error_of(response).await, PeerError::Corrupt(_)));
     }
-    let whole = rmp_serde::to_vec_named(&sample::push(1, None)).unwrap();
+    let whole = rmp_serde::to_vec_named(&push(1)).unwrap();
     for invalid in
         [Vec::new(), b"garbage".to_vec(), whole[..whole.len() - 1].to_vec(), vec![0xdf, 255, 255, 255, 255]]
     {
@@ -125,7 +126,7 @@ async fn broken_requests_are_refused_by_the_server() {
 #[tokio::test]
 async fn a_body_that_breaks_off_reaches_nobody() {
     let (peer, _server, url) = fake(Limits::default()).await;
-    let whole = rmp_serde::to_vec_named(&sample::push(1, None)).unwrap();
+    let whole = rmp_serde::to_vec_named(&push(1)).unwrap();
     let mut line = tokio::net::TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     let head = format!(
         "POST /v1/push HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/msgpack\r\ncontent-length: {}\r\n\r\n",
@@ -180,7 +181,7 @@ async fn a_hostile_answer_is_refused_by_the_client() {
 
     let portal = answering_ok([("content-type", "text/html"), NOTHING], "<h1>Log in</h1>").await;
     assert_refused!(portal.pull(sample::pull(1)).await, PeerError::Invalid(_), "address of a sync server");
-    assert_refused!(portal.watch(sample::library()).await.map(drop), PeerError::Invalid(_), "event-stream");
+    assert_refused!(portal.watch(sample::LIBRARY).await.map(drop), PeerError::Invalid(_), "event-stream");
 
     let exotic = answering_ok([MSGPACK, ("content-encoding", "br")], "").await;
     assert_refused!(exotic.pull(sample::pull(1)).await, PeerError::Invalid(_), "br");

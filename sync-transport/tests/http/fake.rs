@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream::BoxStream};
 use sync_core::{
-    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
-    PushRequest, PushResponse, Seq,
+    Answer, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
+    PullResponse, PushRequest, PushResponse, RepairAnswer, RepairRequest, Seq, conformance::sample,
 };
 use tokio::sync::{Semaphore, watch};
-
-use crate::sample;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
@@ -18,6 +16,7 @@ pub(crate) enum Asked {
     Pull(PullRequest),
     Push(PushRequest),
     Objects(ObjectsRequest),
+    Repair(RepairRequest),
     Watch(LibraryId),
 }
 
@@ -38,7 +37,7 @@ pub(crate) struct FakePeer(Arc<State>);
 
 impl FakePeer {
     pub(crate) fn new() -> Self {
-        Self::keeping(sample::library())
+        Self::keeping(sample::LIBRARY)
     }
 
     pub(crate) fn keeping(library: LibraryId) -> Self {
@@ -107,29 +106,41 @@ impl FakePeer {
     }
 }
 
+/// What the samples answer to a request.
+macro_rules! answer {
+    ($kind:ident, $request:expr) => {
+        match sample::answer($request.into()) {
+            Answer::$kind(answer) => Ok(answer),
+            other => panic!("{other:?}"),
+        }
+    };
+}
+
 #[async_trait]
 impl Peer for FakePeer {
     async fn hello(&self, hello: Hello) -> Result<Hello, PeerError> {
-        self.take(hello.library, Asked::Hello(hello)).await?;
-        Ok(sample::hello(2))
+        self.take(hello.library, Asked::Hello(hello.clone())).await?;
+        answer!(Hello, hello)
     }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
-        let entries = request.max_entries;
-        self.take(request.library, Asked::Pull(request)).await?;
-        Ok(sample::pull_response(entries as usize))
+        self.take(request.library, Asked::Pull(request.clone())).await?;
+        answer!(Pull, request)
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError> {
-        let pull = request.pull.is_some();
-        self.take(request.library, Asked::Push(request)).await?;
-        Ok(sample::push_response(pull))
+        self.take(request.library, Asked::Push(request.clone())).await?;
+        answer!(Push, request)
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
-        let objects = request.max_objects;
-        self.take(request.library, Asked::Objects(request)).await?;
-        Ok(sample::objects_page(objects as usize))
+        self.take(request.library, Asked::Objects(request.clone())).await?;
+        answer!(Objects, request)
+    }
+
+    async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
+        self.take(request.library, Asked::Repair(request.clone())).await?;
+        answer!(Repair, request)
     }
 
     async fn watch(&self, library: LibraryId) -> Result<BoxStream<'static, Notice>, PeerError> {

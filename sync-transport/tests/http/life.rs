@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::join_all, stream::FuturesUnordered};
-use sync_core::{Notice, Peer, PeerError, Seq};
+use sync_core::{Answer, Notice, Peer, PeerError, Seq};
 use sync_transport::http::{HttpPeer, Limits, Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,11 +13,11 @@ use tokio::{
 use crate::{
     assert_refused, check_works, client, fake,
     fake::{Asked, FakePeer},
-    limits, listener, run_app, sample,
+    limits, listener, push, run_app, sample,
 };
 
 fn notice(seq: u64) -> Option<Notice> {
-    Some(Notice { library: sample::library(), latest_seq: Seq(seq) })
+    Some(Notice { library: sample::LIBRARY, latest_seq: Seq(seq) })
 }
 
 /// A hang becomes a failure.
@@ -33,7 +33,7 @@ async fn a_server_that_is_gone_is_unreachable() {
     server.shutdown().await;
     let result = client.hello(sample::hello(1)).await;
     assert_refused!(result, PeerError::Unreachable(_), "refused");
-    assert_refused!(client.watch(sample::library()).await.map(drop), PeerError::Unreachable(_), "refused");
+    assert_refused!(client.watch(sample::LIBRARY).await.map(drop), PeerError::Unreachable(_), "refused");
     assert_eq!(peer.asked(), []);
 }
 
@@ -45,7 +45,7 @@ async fn a_silent_server_is_unreachable_after_the_timeout() {
     let limits = limits(|limits| limits.request_timeout = Duration::from_millis(50));
     let client = HttpPeer::builder(url).limits(limits).build().unwrap();
     assert_refused!(client.hello(sample::hello(1)).await, PeerError::Unreachable(_), "timed out");
-    assert_refused!(client.watch(sample::library()).await.map(drop), PeerError::Unreachable(_), "in time");
+    assert_refused!(client.watch(sample::LIBRARY).await.map(drop), PeerError::Unreachable(_), "in time");
 }
 
 #[tokio::test]
@@ -84,10 +84,10 @@ async fn calls_beyond_the_limit_are_told_to_come_back() {
 async fn watchers_hear_of_every_growth_until_they_leave() {
     let (peer, _server, url) = fake(Limits::default()).await;
     let (mut one, mut other) = (
-        client(&url).watch(sample::library()).await.unwrap(),
-        client(&url).watch(sample::library()).await.unwrap(),
+        client(&url).watch(sample::LIBRARY).await.unwrap(),
+        client(&url).watch(sample::LIBRARY).await.unwrap(),
     );
-    assert_eq!(peer.asked(), [Asked::Watch(sample::library()), Asked::Watch(sample::library())]);
+    assert_eq!(peer.asked(), [Asked::Watch(sample::LIBRARY), Asked::Watch(sample::LIBRARY)]);
     for seq in [1, 2, u64::MAX] {
         peer.grow(seq);
         assert_eq!(one.next().await, notice(seq));
@@ -113,9 +113,9 @@ async fn watchers_hear_of_every_growth_until_they_leave() {
 async fn watchers_beyond_the_limit_are_told_to_come_back() {
     let (peer, _server, url) = fake(limits(|limits| limits.max_watchers = 1)).await;
     let client = client(&url);
-    let mut first = client.watch(sample::library()).await.unwrap();
-    assert_refused!(client.watch(sample::library()).await.map(drop), PeerError::Busy(_), "1 replicas");
-    assert_eq!(client.hello(sample::hello(1)).await, Ok(sample::hello(2)), "a watcher is no call in flight");
+    let mut first = client.watch(sample::LIBRARY).await.unwrap();
+    assert_refused!(client.watch(sample::LIBRARY).await.map(drop), PeerError::Busy(_), "1 replicas");
+    assert_eq!(client.hello(sample::hello(1)).await, Ok(sample::hello(1)), "a watcher is no call in flight");
     peer.grow(3);
     assert_eq!(first.next().await, notice(3));
 }
@@ -123,7 +123,7 @@ async fn watchers_beyond_the_limit_are_told_to_come_back() {
 #[tokio::test]
 async fn shutdown_ends_the_notices() {
     let (peer, server, url) = fake(Limits::default()).await;
-    let mut notices = client(&url).watch(sample::library()).await.unwrap();
+    let mut notices = client(&url).watch(sample::LIBRARY).await.unwrap();
     peer.grow(1);
     assert_eq!(notices.next().await, notice(1));
     soon(server.shutdown()).await;
@@ -136,7 +136,7 @@ async fn notices_of_a_mounted_router_end_when_they_are_told_to() {
     let peer = FakePeer::new();
     let server = Server::single(peer.clone());
     let url = format!("http://{}", run_app(server.router()).await);
-    let mut notices = client(&url).watch(sample::library()).await.unwrap();
+    let mut notices = client(&url).watch(sample::LIBRARY).await.unwrap();
     peer.grow(1);
     assert_eq!(notices.next().await, notice(1));
     server.end_watches();
@@ -151,7 +151,7 @@ async fn shutdown_waits_for_the_calls_being_worked_on() {
     let addr = server.local_addr();
     peer.hold();
     let client = client(&url);
-    let mut call = client.push(sample::push(10, None));
+    let mut call = client.push(push(10));
     tokio::select! {
         biased;
         _ = &mut call => panic!("answered while held"),
@@ -167,7 +167,7 @@ async fn shutdown_waits_for_the_calls_being_worked_on() {
     assert!(shutdown.as_mut().now_or_never().is_none(), "the call is still in flight");
     peer.release();
     let (answer, ()) = tokio::join!(call, shutdown);
-    assert_eq!(answer, Ok(sample::push_response(false)));
+    assert_eq!(answer.map(Answer::Push), Ok(sample::answer(push(10).into())));
 }
 
 #[tokio::test]
@@ -208,5 +208,6 @@ async fn many_clients_are_served_at_once() {
         peer.release();
     };
     let (answers, ()) = tokio::join!(calls, all_in);
-    assert!(answers.into_iter().all(|answer| answer == Ok(sample::pull_response(3))));
+    let expected = Ok(sample::answer(sample::pull(3).into()));
+    assert!(answers.into_iter().all(|answer| answer.map(Answer::Pull) == expected));
 }

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{Router, extract::Request, http::HeaderMap, middleware};
-use sync_core::{Peer, PeerError};
+use sync_core::{Answer, Peer, PeerError, conformance::sample};
 use sync_transport::http::{Compression, Format, HttpPeer, Limits, Server};
 
-use crate::{error_of, fake, fake::Asked, fake::FakePeer, run_app, sample};
+use crate::{error_of, fake, fake::Asked, fake::FakePeer, push, run_app};
 
 const FORMATS: [Format; 2] = [Format::MessagePack, Format::Json];
 const COMPRESSIONS: [Compression; 2] = [Compression::Zstd, Compression::Off];
@@ -24,24 +24,35 @@ async fn every_call_and_answer_arrives_as_it_left() {
     let (peer, _server, url) = crate::fake(Limits::default()).await;
     for client in clients(&url) {
         for n in [1, 2] {
-            assert_eq!(client.hello(sample::hello(n)).await.unwrap(), sample::hello(2));
-            assert_eq!(peer.asked(), [Asked::Hello(sample::hello(n))]);
+            let hello = sample::hello(n);
+            assert_eq!(
+                Answer::Hello(client.hello(hello.clone()).await.unwrap()),
+                sample::answer(hello.clone().into())
+            );
+            assert_eq!(peer.asked(), [Asked::Hello(hello)]);
         }
         for n in [0, 1, 5, 500] {
-            let pulled = client.pull(sample::pull(n)).await.unwrap();
-            assert_eq!(pulled, sample::pull_response(n as usize));
-            assert_eq!(peer.asked(), [Asked::Pull(sample::pull(n))]);
+            let pull = sample::pull(n);
+            let pulled = client.pull(pull.clone()).await.unwrap();
+            assert_eq!(Answer::Pull(pulled), sample::answer(pull.clone().into()));
+            assert_eq!(peer.asked(), [Asked::Pull(pull.clone())]);
 
-            for pull in [None, Some(sample::pull(n))] {
-                let push = sample::push(n as usize, pull.clone());
+            for pull in [None, Some(pull)] {
+                let push = sample::push(sample::some_bytes(n as usize), pull);
                 let pushed = client.push(push.clone()).await.unwrap();
-                assert_eq!(pushed, sample::push_response(pull.is_some()));
+                assert_eq!(Answer::Push(pushed), sample::answer(push.clone().into()));
                 assert_eq!(peer.asked(), [Asked::Push(push)]);
             }
 
-            let page = client.objects(sample::objects(n)).await.unwrap();
-            assert_eq!(page, sample::objects_page(n as usize));
-            assert_eq!(peer.asked(), [Asked::Objects(sample::objects(n))]);
+            let objects = sample::objects(n);
+            let page = client.objects(objects.clone()).await.unwrap();
+            assert_eq!(Answer::Objects(page), sample::answer(objects.clone().into()));
+            assert_eq!(peer.asked(), [Asked::Objects(objects)]);
+
+            let repair = sample::repair(n as usize % 200);
+            let repaired = client.repair(repair.clone()).await.unwrap();
+            assert_eq!(Answer::Repair(repaired), sample::answer(repair.clone().into()));
+            assert_eq!(peer.asked(), [Asked::Repair(repair)]);
         }
     }
 }
@@ -54,9 +65,9 @@ async fn every_error_arrives_as_it_left() {
             peer.fail(error.clone());
             assert_eq!(client.hello(sample::hello(1)).await.unwrap_err(), error);
             assert_eq!(client.pull(sample::pull(1)).await.unwrap_err(), error);
-            assert_eq!(client.push(sample::push(1, None)).await.unwrap_err(), error);
+            assert_eq!(client.push(push(1)).await.unwrap_err(), error);
             assert_eq!(client.objects(sample::objects(1)).await.unwrap_err(), error);
-            assert_eq!(client.watch(sample::library()).await.err(), Some(error));
+            assert_eq!(client.watch(sample::LIBRARY).await.err(), Some(error));
         }
         let long = PeerError::Failed("long ".repeat(1000));
         peer.fail(long.clone());
@@ -105,13 +116,13 @@ async fn large_bodies_are_compressed_and_small_ones_are_not() {
     let url = tap.around(&FakePeer::new()).await;
     let zstd = || Some("zstd".to_owned());
     for client in FORMATS.map(|format| HttpPeer::builder(&url).format(format).build().unwrap()) {
-        client.push(sample::push(100, Some(sample::pull(1)))).await.unwrap();
+        client.push(sample::push(sample::some_bytes(100), Some(sample::pull(5)))).await.unwrap();
         assert_eq!(tap.passed("content-encoding"), [zstd(), zstd()]);
         client.objects(sample::objects(0)).await.unwrap();
         assert_eq!(tap.passed("content-encoding"), [None, None]);
     }
     let plain = HttpPeer::builder(&url).compression(Compression::Off).build().unwrap();
-    plain.push(sample::push(100, Some(sample::pull(1)))).await.unwrap();
+    plain.push(sample::push(sample::some_bytes(100), Some(sample::pull(5)))).await.unwrap();
     assert_eq!(tap.passed("content-encoding"), [None, None]);
 }
 
@@ -134,8 +145,8 @@ async fn json_is_written_for_people() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let body = format!(
         r#"{{"library":"{}","device":"{}","log_id":null,"from_seq":0,"have":{{"heads":{{}}}},"max_entries":2,"max_bytes":9}}"#,
-        sample::library(),
-        sample::library(),
+        sample::LIBRARY,
+        sample::LIBRARY,
     );
     let request = http.post(format!("{url}/v1/pull")).header("content-type", "application/json").body(body);
     let response = request.send().await.unwrap();

@@ -5,21 +5,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use sync_tests::{
     first_sync::{measure, role},
-    workload::Outcome,
+    workload::{Outcome, exit_code},
 };
 
 /// What each process may hold at most.
 const MOST_MEMORY: u64 = 200_000_000;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
-    }
+    exit_code(run())
 }
 
 fn run() -> Outcome<bool> {

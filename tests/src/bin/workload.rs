@@ -11,7 +11,7 @@ use std::{
 };
 
 use sync_tests::workload::{
-    Outcome, Plan, meter::Figure, rusqlite, seaorm, seasync, summary::summary, writer,
+    Outcome, Plan, exit_code, meter::Figure, rusqlite, seaorm, seasync, summary::summary, writer,
 };
 
 const WRITER: &str = "writer";
@@ -20,14 +20,7 @@ const WRITER: &str = "writer";
 const ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
-    }
+    exit_code(run())
 }
 
 fn run() -> Outcome<bool> {

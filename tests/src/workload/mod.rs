@@ -13,10 +13,22 @@ pub mod seasync;
 pub mod summary;
 pub mod writer;
 
-use std::{error::Error, path::PathBuf};
+use std::{error::Error, path::PathBuf, process::ExitCode};
 
 /// What a run gives, or why it stopped.
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What a program that measured ends with: 0 if its bars hold, 1 if not, 2 if it stopped, with the reason on standard error.
+pub fn exit_code(holds: Outcome<bool>) -> ExitCode {
+    match holds {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
 
 /// What is run.
 #[derive(Clone, Debug)]

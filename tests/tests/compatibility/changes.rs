@@ -114,6 +114,11 @@ fn every_form_of_a_change_is_written_and_read_as_ever() {
         golden::same(&file, &change.encode().into_bytes());
         let read = Change::decode(&golden::read(&file)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(read, change, "{name}");
+        for file in golden::earlier().into_iter().map(|version| format!("{version}/{file}")) {
+            let Some(bytes) = golden::find(&file) else { continue };
+            let read = Change::decode(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert_eq!(read, change, "{file}");
+        }
     }
 }
 

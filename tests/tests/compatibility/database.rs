@@ -131,8 +131,7 @@ fn values(path: &Path, statement: &str) -> Vec<String> {
 
 /// What the database means to its user.
 async fn meaning(device: &Device) -> String {
-    let verified = device.engine.verify().await.expect("verify");
-    assert!(verified.is_clean(), "{:?}", verified.findings);
+    device.assert_sound().await;
     let status = device.engine.status().await.expect("a status");
     let mut text = device.dump().await;
     for one in device.engine.pending().await.expect("pending") {
@@ -213,8 +212,7 @@ async fn databases_of_every_format_are_read_with_the_meaning_that_they_had() {
         assert!(report.in_sync && report.refused.is_empty(), "{report:?}");
         assert_eq!(other.dump().await, device.dump().await);
         for one in [&device, &other] {
-            let verified = one.engine.verify().await.expect("verify");
-            assert!(verified.is_clean(), "{:?}", verified.findings);
+            one.assert_sound().await;
         }
     }
 }

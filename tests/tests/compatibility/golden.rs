@@ -12,6 +12,21 @@ pub(crate) fn writes() -> bool {
     std::env::var("GOLDEN").is_ok_and(|word| word == "write")
 }
 
+/// The folders of earlier versions, as names that [`find`] and [`read`] take before the name of a file.
+pub(crate) fn earlier() -> Vec<String> {
+    let entries = fs::read_dir(path("earlier")).expect("the earlier versions");
+    let mut versions: Vec<String> = entries
+        .map(|entry| format!("earlier/{}", entry.expect("a folder").file_name().to_string_lossy()))
+        .collect();
+    versions.sort();
+    versions
+}
+
+/// What the file with this name holds, if there is one: an earlier version had not all of them.
+pub(crate) fn find(name: &str) -> Option<Vec<u8>> {
+    path(name).exists().then(|| read(name))
+}
+
 /// What the file with this name holds.
 pub(crate) fn read(name: &str) -> Vec<u8> {
     let path = path(name);
@@ -33,8 +48,8 @@ pub(crate) fn same(name: &str, today: &[u8]) {
     let golden = read(name);
     assert!(
         golden == today,
-        "{name} is not what is written today. If the form may change, keep the old file in golden/earlier and run with \
-         GOLDEN=write.\nthen: {}\nnow:  {}",
+        "{name} is not what is written today. If the form may change, keep the old files in a folder of golden/earlier and \
+         run with GOLDEN=write.\nthen: {}\nnow:  {}",
         shown(&golden),
         shown(today)
     );

@@ -121,10 +121,13 @@ fn packed_objects_are_written_and_read_as_ever() {
                 golden::same(&format!("objects/{name}.{part}"), today);
             }
         }
-        let read = |part: &str| golden::read(&format!("objects/{name}.{part}"));
-        let payload = parts[2].1.is_some().then(|| read("payload"));
-        let found = StoredObject::decode(&read("cells"), &read("clock"), payload.as_deref(), &Numbers)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(found, object, "{name}");
+        for version in golden::earlier().into_iter().chain([".".to_owned()]) {
+            let file = |part: &str| format!("{version}/objects/{name}.{part}");
+            let Some(cells) = golden::find(&file("cells")) else { continue };
+            let (clock, payload) = (golden::read(&file("clock")), golden::find(&file("payload")));
+            let found = StoredObject::decode(&cells, &clock, payload.as_deref(), &Numbers)
+                .unwrap_or_else(|error| panic!("{version} {name}: {error}"));
+            assert_eq!(found, object, "{version} {name}");
+        }
     }
 }

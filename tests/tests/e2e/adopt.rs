@@ -25,8 +25,7 @@ async fn device(library: sync_core::LibraryId, rows: u32, qty: &'static str) -> 
 }
 
 async fn clean(device: &Device) {
-    let verified = device.engine.verify().await.expect("verify");
-    assert!(verified.is_clean(), "{:?}", verified.findings);
+    device.assert_sound().await;
 }
 
 #[tokio::test]

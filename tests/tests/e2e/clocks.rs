@@ -14,6 +14,7 @@ use sync_tests::{
     entities::item,
     nested::{author, book},
     ruled::{basket, product},
+    state::equal,
     tangled::shelf,
 };
 use uuid::Uuid;
@@ -81,6 +82,36 @@ async fn rounds(devices: &[&Device]) {
             }
         }
     }
+}
+
+/// A device whose clock is to go wrong and one whose clock is right: the clocks, then the devices.
+async fn wrong_and_right() -> (ManualClock, ManualClock, Device, Device) {
+    let (here, library) = (noon(), library());
+    let wrong = like(&here);
+    let (a, b) = (device(library, &wrong).await, device(library, &here).await);
+    (wrong, here, a, b)
+}
+
+/// Three that share an item, and the clock of each.
+async fn three() -> ([ManualClock; 3], [Device; 3]) {
+    let (here, library) = (noon(), library());
+    let clocks = [like(&here), like(&here), here];
+    let devices = [
+        device(library, &clocks[0]).await,
+        device(library, &clocks[1]).await,
+        device(library, &clocks[2]).await,
+    ];
+    add(&devices[0], 1, "old").await;
+    rounds(&[&devices[0], &devices[1], &devices[2]]).await;
+    (clocks, devices)
+}
+
+/// When so much time has passed on these clocks and all have met, all are equal.
+async fn equal_after(ms: i64, clocks: &[&ManualClock], devices: &[&Device]) {
+    clocks.iter().for_each(|clock| clock.step(ms));
+    rounds(devices).await;
+    rounds(devices).await;
+    all_equal(devices).await;
 }
 
 async fn all_equal(devices: &[&Device]) {
@@ -253,9 +284,7 @@ async fn what_a_year_ahead_wrote_comes_with_the_first_round_after_the_clock_is_r
 
 #[tokio::test]
 async fn a_device_that_is_only_called_takes_back_too_and_its_log_can_be_replayed() {
-    let (here, library) = (noon(), library());
-    let wrong = like(&here);
-    let (a, b) = (device(library, &wrong).await, device(library, &here).await);
+    let (wrong, _, a, b) = wrong_and_right().await;
     add(&a, 1, "old").await;
     b.sync(&a).await.expect("a round");
     wrong.step(YEAR);
@@ -275,9 +304,7 @@ async fn a_device_that_is_only_called_takes_back_too_and_its_log_can_be_replayed
 
 #[tokio::test]
 async fn a_unique_value_that_was_taken_next_year_is_taken_today() {
-    let (here, library) = (noon(), library());
-    let wrong = like(&here);
-    let (a, b) = (device(library, &wrong).await, device(library, &here).await);
+    let (wrong, here, a, b) = wrong_and_right().await;
     let put = async |device: &Device, number: u128| {
         let row = shelf::ActiveModel {
             id: Set(id(number)),
@@ -297,25 +324,16 @@ async fn a_unique_value_that_was_taken_next_year_is_taken_today() {
     here.step(1_000);
     a.sync(&b).await.expect("a round");
     a.sync(&b).await.expect("a round");
-    assert_eq!(a.dump().await, b.dump().await);
-    assert_eq!(a.digest().await, b.digest().await);
+    equal(&[&a, &b]).await;
     let pending =
         |found: Vec<sync_core::Pending>| found.into_iter().map(|one| one.record).collect::<Vec<_>>();
     let (of_a, of_b) = (a.engine.pending().await, b.engine.pending().await);
     assert_eq!(pending(of_a.expect("pending")), pending(of_b.expect("pending")), "the same one is hidden");
-    for device in [&a, &b] {
-        assert!(device.engine.verify().await.expect("verify").is_clean());
-    }
 }
 
 #[tokio::test]
 async fn what_somebody_accepted_stays_and_comes_when_its_time_has_come() {
-    let (here, library) = (noon(), library());
-    let (wrong, too) = (like(&here), like(&here));
-    let (a, also) = (device(library, &wrong).await, device(library, &too).await);
-    let b = device(library, &here).await;
-    add(&a, 1, "old").await;
-    rounds(&[&a, &also, &b]).await;
+    let ([wrong, too, here], [a, also, b]) = three().await;
     wrong.step(DAY);
     too.step(DAY);
     rename(&a, 1, "of tomorrow").await;
@@ -327,23 +345,13 @@ async fn what_somebody_accepted_stays_and_comes_when_its_time_has_come() {
     assert_eq!(a.engine.device_id(), former, "another device has it: it counts");
     assert!(held(&b).await > 0);
     // The other one's clock was never set right: by now it is.
-    for clock in [&here, &wrong] {
-        clock.step(DAY);
-    }
-    rounds(&[&a, &also, &b]).await;
-    rounds(&[&a, &also, &b]).await;
-    all_equal(&[&a, &also, &b]).await;
+    equal_after(DAY, &[&here, &wrong], &[&a, &also, &b]).await;
     assert_eq!(title(&b, 1).await.as_deref(), Some("of tomorrow"));
 }
 
 #[tokio::test]
 async fn what_somebody_accepted_without_anybody_knowing_is_not_lost() {
-    let (here, library) = (noon(), library());
-    let (wrong, too) = (like(&here), like(&here));
-    let (a, also) = (device(library, &wrong).await, device(library, &too).await);
-    let b = device(library, &here).await;
-    add(&a, 1, "old").await;
-    rounds(&[&a, &also, &b]).await;
+    let ([wrong, too, here], [a, also, b]) = three().await;
     wrong.step(HOUR);
     too.step(HOUR);
     rename(&a, 1, "of tomorrow").await;
@@ -356,12 +364,7 @@ async fn what_somebody_accepted_without_anybody_knowing_is_not_lost() {
     too.step(-HOUR);
     rename(&b, 1, "of today").await;
     rounds(&[&a, &also, &b]).await;
-    for clock in [&here, &wrong, &too] {
-        clock.step(2 * DAY);
-    }
-    rounds(&[&a, &also, &b]).await;
-    rounds(&[&a, &also, &b]).await;
-    all_equal(&[&a, &also, &b]).await;
+    equal_after(2 * DAY, &[&here, &wrong, &too], &[&a, &also, &b]).await;
 }
 
 #[tokio::test]
@@ -399,9 +402,7 @@ async fn one_peer_with_a_wrong_clock_makes_nobody_doubt_its_own() {
 
 #[tokio::test]
 async fn a_clock_that_steps_to_and_fro_loses_nothing() {
-    let (here, library) = (noon(), library());
-    let wrong = like(&here);
-    let (a, b) = (device(library, &wrong).await, device(library, &here).await);
+    let (wrong, here, a, b) = wrong_and_right().await;
     add(&a, 1, "0").await;
     add(&a, 2, "0").await;
     rounds(&[&a, &b]).await;

@@ -10,6 +10,7 @@ use sync_tests::{
     Device,
     device::{ManualClock, library},
     entities::{item, label},
+    state::equal,
 };
 use uuid::Uuid;
 
@@ -75,17 +76,6 @@ async fn two(clock: &ManualClock) -> (Device, Device) {
 
 async fn open(device: &Device) -> Vec<ConflictRecord> {
     device.engine.conflicts().await.expect("conflicts")
-}
-
-async fn equal(devices: &[&Device]) {
-    for device in devices {
-        assert_eq!(
-            (device.dump().await, device.digest().await),
-            (devices[0].dump().await, devices[0].digest().await)
-        );
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
-    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Constraints of the database: what they keep out is the same on every device, listed, and comes back.
 
-use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait};
 use sync_core::{Entry, Peer, PendingReason, PullRequest, PushRequest, Seq, SyncEngine, Vector};
-use sync_tests::{Device, device::library, entities::leaf};
+use sync_tests::{Device, device::library, entities::leaf, state::equal};
 
 /// Runs statements on a device, each by itself.
 async fn run(device: &Device, statements: &[&str]) {
@@ -16,13 +16,6 @@ fn key(n: u8) -> String {
     format!("x'{}{n:02x}'", "00".repeat(15))
 }
 
-/// The values of a query's only column.
-async fn texts(device: &Device, query: &str) -> Vec<String> {
-    let statement = Statement::from_string(device.db.get_database_backend(), query);
-    let rows = device.db.query_all_raw(statement).await.expect("rows");
-    rows.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect()
-}
-
 async fn label(device: &Device, n: u8, name: &str) {
     run(device, &[&format!("INSERT INTO labels (id, name) VALUES ({}, '{name}')", key(n))]).await;
     device.engine.flush().await.expect("a flush");
@@ -30,7 +23,7 @@ async fn label(device: &Device, n: u8, name: &str) {
 
 async fn names(device: &Device) -> Vec<String> {
     device.engine.flush().await.expect("a flush");
-    texts(device, "SELECT substr(hex(id), 31) || name FROM labels ORDER BY id").await
+    device.texts("SELECT substr(hex(id), 31) || name FROM labels ORDER BY id").await
 }
 
 async fn reasons(device: &Device) -> Vec<PendingReason> {
@@ -46,14 +39,10 @@ async fn sync(a: &Device, b: &Device) {
     }
 }
 
-async fn equal(a: &Device, b: &Device) {
-    assert_eq!(a.dump().await, b.dump().await);
-    assert_eq!(a.digest().await, b.digest().await);
+/// What waits on one waits on the other.
+async fn both_equal(a: &Device, b: &Device) {
+    equal(&[a, b]).await;
     assert_eq!(reasons(a).await, reasons(b).await);
-    for device in [a, b] {
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
-    }
 }
 
 async fn two() -> (Device, Device) {
@@ -83,7 +72,7 @@ async fn a_hidden_record_appears_when_the_older_is_deleted_anywhere() {
         sync(&a, &b).await;
         assert_eq!(names(&b).await, ["02red"]);
         assert_eq!(reasons(&a).await, []);
-        equal(&a, &b).await;
+        both_equal(&a, &b).await;
     }
 }
 
@@ -97,7 +86,7 @@ async fn a_hidden_record_appears_when_the_older_is_renamed_anywhere() {
         sync(&a, &b).await;
         assert_eq!(names(&a).await, ["01blue", "02red"]);
         assert_eq!(reasons(&b).await, []);
-        equal(&a, &b).await;
+        both_equal(&a, &b).await;
     }
 }
 
@@ -116,7 +105,7 @@ async fn a_new_row_gives_way_to_an_older_hidden_one() {
     assert_eq!(names(&a).await, ["01blue", "02red"]);
     assert_eq!(reasons(&a).await, [PendingReason::Hidden]);
     sync(&a, &b).await;
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -135,18 +124,18 @@ async fn a_chain_of_hidden_records_unwinds() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     sync(&a, &b).await;
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
     let shown = "SELECT substr(hex(id), 31) FROM shelves ORDER BY id";
-    assert_eq!(texts(&a, shown).await, ["01"]);
+    assert_eq!(a.texts(shown).await, ["01"]);
     assert_eq!(reasons(&a).await, [PendingReason::Hidden, PendingReason::Hidden]);
     run(&b, &[&format!("DELETE FROM shelves WHERE id = {}", key(1))]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&a, shown).await, ["02"]);
+    assert_eq!(a.texts(shown).await, ["02"]);
     run(&a, &[&format!("UPDATE shelves SET slot = 3 WHERE id = {}", key(2))]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, shown).await, ["02", "03"]);
+    assert_eq!(b.texts(shown).await, ["02", "03"]);
     assert_eq!(reasons(&b).await, []);
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -169,7 +158,7 @@ async fn unique_values_rotate_without_a_clash() {
     a.sync(&b).await.expect("a round");
     assert_eq!(names(&b).await, ["01two", "02three", "03one"]);
     assert_eq!(reasons(&b).await, []);
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -185,15 +174,15 @@ async fn folders_come_back_under_their_parent() {
     run(&a, &[&format!("DELETE FROM folders WHERE id = {}", key(1))]).await;
     sync(&a, &b).await;
     let parents = "SELECT substr(hex(id), 31) || '<' || coalesce(substr(hex(parent_id), 31), '') FROM folders ORDER BY id";
-    assert_eq!(texts(&b, parents).await, ["02<", "03<", "04<04"]);
-    equal(&a, &b).await;
+    assert_eq!(b.texts(parents).await, ["02<", "03<", "04<04"]);
+    both_equal(&a, &b).await;
     // The one that A saw was detached by A; the other only for want of a parent.
     run(&a, &[&folder(1, "NULL")]).await;
     sync(&a, &b).await;
     for device in [&a, &b] {
-        assert_eq!(texts(device, parents).await, ["01<", "02<", "03<01", "04<04"]);
+        assert_eq!(device.texts(parents).await, ["01<", "02<", "03<01", "04<04"]);
     }
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -213,7 +202,7 @@ async fn skipped_columns_come_back_with_the_child() {
     sync(&a, &b).await;
     let back = leaf::Entity::find().one(&b.db).await.expect("a query").expect("the leaf");
     assert_eq!(back.seen, Some(7));
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 /// Starts an engine anew after the schema was changed on one device.
@@ -234,16 +223,13 @@ async fn a_check_refuses_one_row_of_many_until_a_new_value_comes() {
         run(&a, &[&format!("INSERT INTO items (id, title, qty) VALUES ({}, 't', {qty})", key(n))]).await;
     }
     a.sync(&b).await.expect("a round");
-    assert_eq!(
-        texts(&b, "SELECT substr(hex(id), 31) FROM items ORDER BY id").await,
-        ["01", "02", "04", "05"]
-    );
+    assert_eq!(b.texts("SELECT substr(hex(id), 31) FROM items ORDER BY id").await, ["01", "02", "04", "05"]);
     assert_eq!(reasons(&b).await, [PendingReason::Invalid]);
     assert_eq!(a.digest().await, b.digest().await);
     run(&a, &["UPDATE items SET qty = 9 WHERE qty < 0"]).await;
     a.sync(&b).await.expect("a round");
     assert_eq!(reasons(&b).await, []);
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 async fn log_end(engine: &SyncEngine) -> u64 {
@@ -266,8 +252,8 @@ async fn a_touch_trigger_is_absorbed_and_sends_nothing_back() {
     sync(&a, &b).await;
     sync(&b, &a).await;
     assert_eq!((log_end(&a.engine).await, log_end(&b.engine).await), ends);
-    assert_eq!(texts(&a, "SELECT title || qty FROM items").await, ["u1"]);
-    assert_eq!(texts(&b, "SELECT title || qty FROM items").await, ["u101"]);
+    assert_eq!(a.texts("SELECT title || qty FROM items").await, ["u1"]);
+    assert_eq!(b.texts("SELECT title || qty FROM items").await, ["u101"]);
     assert_eq!(a.digest().await, b.digest().await);
 }
 
@@ -280,13 +266,13 @@ async fn a_key_that_folds_case_is_the_databases_to_judge() {
     }
     a.sync(&b).await.expect("a round");
     assert_eq!(reasons(&b).await, [PendingReason::UniqueClash]);
-    assert_eq!(texts(&b, "SELECT title FROM items ORDER BY id").await.len(), 2);
+    assert_eq!(b.texts("SELECT title FROM items ORDER BY id").await.len(), 2);
     assert_eq!(a.digest().await, b.digest().await);
     run(&a, &[&format!("UPDATE items SET title = 'green' WHERE id = {}", key(2))]).await;
     run(&a, &[&format!("UPDATE items SET title = 'gold' WHERE id = {}", key(1))]).await;
     a.sync(&b).await.expect("a round");
     sync(&a, &b).await;
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 /// Hands the last change of A's log to B, without those before it.
@@ -330,11 +316,11 @@ async fn an_edit_that_overtakes_its_insert_waits_for_the_rest() {
     }
     // The row that B has is of a life that is over: nothing of it may stand beside the new title.
     push_last(&a, &b).await;
-    assert_eq!(texts(&b, "SELECT title FROM items").await, [] as [&str; 0]);
+    assert_eq!(b.texts("SELECT title FROM items").await, [] as [&str; 0]);
     assert_eq!(reasons(&b).await, [PendingReason::Incomplete]);
     sync(&a, &b).await;
-    assert_eq!(texts(&b, "SELECT title || note FROM items").await, ["newestnew"]);
-    equal(&a, &b).await;
+    assert_eq!(b.texts("SELECT title || note FROM items").await, ["newestnew"]);
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -363,8 +349,8 @@ async fn a_column_of_an_earlier_life_does_not_stay() {
     run(&b, &["UPDATE labels SET color = 'old'"]).await;
     push_last(&a, &b).await;
     // All of the new life that B knows is a name, which is all that a label needs.
-    assert_eq!(texts(&b, "SELECT name || coalesce(color, '-') FROM labels WHERE name = 'm'").await, ["m-"]);
+    assert_eq!(b.texts("SELECT name || coalesce(color, '-') FROM labels WHERE name = 'm'").await, ["m-"]);
     sync(&a, &b).await;
-    assert_eq!(texts(&b, "SELECT name || color FROM labels").await, ["mnew"]);
-    equal(&a, &b).await;
+    assert_eq!(b.texts("SELECT name || color FROM labels").await, ["mnew"]);
+    both_equal(&a, &b).await;
 }

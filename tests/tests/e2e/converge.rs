@@ -5,6 +5,7 @@ use sync_tests::{
     Device,
     device::library,
     entities::{branch, item, label, leaf, memo},
+    state::equal,
 };
 
 async fn add_item(device: &Device, title: &str) -> item::Model {
@@ -12,19 +13,6 @@ async fn add_item(device: &Device, title: &str) -> item::Model {
         .insert(&device.db)
         .await
         .expect("an item")
-}
-
-async fn equal(devices: &[&Device]) {
-    let first = devices[0].dump().await;
-    let digest = devices[0].digest().await;
-    for device in &devices[1..] {
-        assert_eq!(first, device.dump().await);
-        assert_eq!(digest, device.digest().await);
-    }
-    for device in devices {
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
-    }
 }
 
 #[tokio::test]

@@ -69,8 +69,7 @@ async fn all_show(devices: &[&Device], folders: &[&str]) {
         assert_eq!(tree(device).await, folders);
         assert_eq!(waiting(device).await, [""; 0]);
         assert_eq!(device.digest().await, devices[0].digest().await);
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
+        device.assert_sound().await;
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Set};
-use sync_core::{Event, Events, RecordChange, SyncEngine, SyncError};
+use sync_core::{EngineBuilder, Event, Events, Limits, RecordChange, SyncEngine, SyncError};
 use sync_tests::{Device, device::library, entities::item, interrupt::Cut};
 use uuid::Uuid;
 
@@ -238,4 +238,22 @@ async fn a_shutdown_that_is_dropped_loses_nothing() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_shutdown_makes_up_for_one_that_was_dropped() {
+    const ROWS: u128 = 60;
+    let mut limits = Limits::default();
+    limits.flush_batch = 10;
+    let configure = |builder: EngineBuilder| builder.without_background().limits(limits);
+    let device = Device::with(library(), configure).await;
+    for n in 1..=ROWS {
+        new_item(n, "last words").insert(&device.db).await.expect("an item");
+    }
+    assert!(Cut::After(1).run(device.engine.shutdown()).await.is_none(), "it takes longer than that");
+    device.engine.shutdown().await.expect("a shutdown");
+    let noted = device.text("SELECT CAST(count(*) AS TEXT) FROM sync_dirty").await;
+    let logged = device.text("SELECT CAST(count(*) AS TEXT) FROM sync_log").await;
+    assert_eq!((noted.as_str(), logged), ("0", ROWS.to_string()), "all is logged when it says so");
+    device.engine.shutdown().await.expect("once more is no error");
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait, Set};
 use sync_core::{
-    Change, Limits, Peer, PeerError, Stamp, SyncError, SyncValue,
+    Change, Limits, Peer, PeerError, PushResponse, Stamp, SyncError, SyncValue,
     runtime::{SystemClock, Time},
 };
 use sync_tests::{
@@ -10,6 +10,7 @@ use sync_tests::{
     device::{ManualClock, acquainted, introduce, library},
     entities::item,
     faulty::{Fault, Faulty},
+    state::equal,
     wire,
 };
 
@@ -26,15 +27,9 @@ async fn add(device: &Device, count: usize) {
 
 /// All that a fault must leave as it was.
 async fn state(device: &Device) -> (String, [u8; 16], u64, u64, u64) {
-    let verified = device.engine.verify().await.expect("verify");
-    assert!(verified.is_clean(), "{:?}", verified.findings);
+    device.assert_sound().await;
     let status = device.engine.status().await.expect("a status");
     (device.dump().await, status.digest, status.latest_seq.0, status.held, status.pending)
-}
-
-async fn equal(a: &Device, b: &Device) {
-    let (one, other) = (state(a).await, state(b).await);
-    assert_eq!((one.0, one.1), (other.0, other.1));
 }
 
 #[tokio::test]
@@ -64,7 +59,7 @@ async fn a_bad_page_is_refused_whole_and_the_next_good_one_taken() {
         faulty.set(Fault::None);
         let report = a.engine.sync_with(&faulty).await.expect("a good round");
         assert_eq!(report.received, 5, "{fault:?}");
-        equal(&a, &b).await;
+        equal(&[&a, &b]).await;
     }
 }
 
@@ -79,7 +74,7 @@ async fn a_push_may_arrive_twice_or_backwards_or_unanswered() {
         faulty.set(Fault::None);
         let report = a.engine.sync_with(&faulty).await.expect("a good round");
         assert!(report.refused.is_empty(), "{report:?}");
-        equal(&a, &b).await;
+        equal(&[&a, &b]).await;
         assert_eq!(item::Entity::find().all(&b.db).await.expect("items").len(), 5, "{fault:?}");
     }
 }
@@ -113,7 +108,7 @@ async fn a_group_from_two_hours_ahead_is_held_whole_until_then() {
     here.step(2 * HOUR + 1_000);
     a.sync(&b).await.expect("a round");
     assert_eq!(state(&a).await.3, 0);
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
     assert_eq!(item::Entity::find().all(&a.db).await.expect("items").len(), 4);
 }
 
@@ -162,7 +157,44 @@ async fn garbage_and_forged_stamps_in_a_push_are_refused_and_change_nothing() {
         assert_eq!(state(&b).await, before);
     }
     a.sync(&b).await.expect("a good round");
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
+}
+
+/// The same id with other bytes: whoever has the first one says so and keeps it, whether the second comes alone, with the
+/// first, or long after.
+#[tokio::test]
+async fn another_change_with_the_id_of_one_that_is_here_is_refused() {
+    let library = library();
+    let (a, b) = (Device::new(library).await, Device::new(library).await);
+    let mut author = wire::Author::new(library, 3);
+    let key = [SyncValue::Uuid(uuid::Uuid::from_u128(1))];
+    let of = |title: &str| [("title", SyncValue::Text(title.into())), ("qty", SyncValue::I64(1))];
+    let good = author.insert("item", &key, &of("good"));
+    let later = author.insert("item", &[SyncValue::Uuid(uuid::Uuid::from_u128(2))], &of("later"));
+    let mut forged = good.clone();
+    forged.cells[1].value = SyncValue::Text("forged".into());
+    let refused = |answer: &PushResponse| {
+        let ids: Vec<Stamp> = answer.refused.iter().map(|one| one.id).collect();
+        assert!(answer.refused.iter().all(|one| one.reason.contains("another change with this id")));
+        ids
+    };
+    let answer = author.push(&a.engine, &[good.clone(), forged.clone()]).await.expect("an answer");
+    assert_eq!((answer.merged, refused(&answer)), (1, vec![good.id]), "both at once");
+    author.merged(&b.engine, &[good.clone(), later]).await;
+    for device in [&a, &b] {
+        let before = state(device).await;
+        let answer = author.push(&device.engine, std::slice::from_ref(&forged)).await.expect("an answer");
+        assert_eq!((answer.merged, answer.duplicates, refused(&answer)), (0, 0, vec![good.id]));
+        assert_eq!(state(device).await, before);
+        let answer = author.push(&device.engine, std::slice::from_ref(&good)).await.expect("an answer");
+        assert_eq!(
+            (answer.merged, answer.duplicates, refused(&answer)),
+            (0, 1, Vec::new()),
+            "the same again"
+        );
+    }
+    a.sync(&b).await.expect("a round");
+    equal(&[&a, &b]).await;
 }
 
 #[tokio::test]
@@ -176,7 +208,7 @@ async fn a_model_this_program_lacks_is_kept_and_passed_on() {
     assert_eq!(item::Entity::find().all(&b.db).await.expect("items"), []);
     assert_eq!(a.digest().await, b.digest().await);
     c.sync(&b).await.expect("a round");
-    equal(&a, &c).await;
+    equal(&[&a, &c]).await;
     assert_eq!(log_of(&a).await, log_of(&c).await, "the author's own bytes arrive");
 }
 
@@ -212,7 +244,7 @@ async fn an_interrupted_first_sync_goes_on_where_it_was() {
     }
     assert!(failures >= 20, "{failures}");
     assert_eq!(faulty.objects_given(), 21, "a page was read twice");
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
 }
 
 #[tokio::test]

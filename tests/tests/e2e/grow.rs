@@ -3,27 +3,16 @@
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, Schema, Set, entity::prelude::*,
 };
-use sync_core::{EngineBuilder, LibraryId};
+use sync_core::LibraryId;
 use sync_tests::{
     Device,
     device::{introduce, library},
-    grown::{after, before},
+    grown::{MIGRATION, after, before, new, old},
+    state::agree,
     wire,
 };
 
 const ROWS: u64 = 100_000;
-const MIGRATION: [&str; 2] = [
-    "ALTER TABLE grown ADD COLUMN note TEXT",
-    "ALTER TABLE grown ADD COLUMN stars BIGINT NOT NULL DEFAULT 5",
-];
-
-fn old(builder: EngineBuilder) -> EngineBuilder {
-    builder.without_background().models(["grown"]).register::<before::ActiveModel>()
-}
-
-fn new(builder: EngineBuilder) -> EngineBuilder {
-    builder.without_background().models(["grown"]).register::<after::ActiveModel>()
-}
 
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
@@ -61,15 +50,6 @@ async fn rows(device: &Device) -> Vec<after::Model> {
     after::Entity::find().all(&device.db).await.expect("rows")
 }
 
-async fn agree(a: &Device, b: &Device) {
-    assert_eq!(a.digest().await, b.digest().await);
-    for device in [a, b] {
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
-        assert_eq!(device.engine.pending().await.expect("pending"), []);
-    }
-}
-
 #[tokio::test]
 async fn a_migration_that_adds_columns_to_many_rows_logs_nothing() {
     let library = library();
@@ -103,7 +83,7 @@ async fn a_migration_that_adds_columns_to_many_rows_logs_nothing() {
     assert_eq!((one.note.as_deref(), one.stars), (Some("one"), 5));
     let two = after::Entity::find_by_id(id(2)).one(&b.db).await.expect("a query").expect("a row");
     assert_eq!((two.note, two.stars), (None, 9));
-    agree(&a, &b).await;
+    agree(&[&a, &b]).await;
 }
 
 /// A device with the old program gets values of columns that it has not got. They are in its rows once it has the
@@ -145,7 +125,7 @@ async fn values_that_came_before_their_columns_are_shown_when_the_columns_come()
     assert_eq!(rows(&b).await, expected.collect::<Vec<_>>());
     a.sync(&b).await.expect("a round");
     assert_eq!(rows(&a).await, rows(&b).await);
-    agree(&a, &b).await;
+    agree(&[&a, &b]).await;
 }
 
 /// A write made to a new column between the migration and the new program's start is an edit like any other.
@@ -171,7 +151,7 @@ async fn a_write_to_a_column_that_just_came_is_an_edit() {
     a.sync(&b).await.expect("a round");
     assert_eq!(rows(&a).await.iter().map(|row| row.stars).collect::<Vec<_>>(), [7, 5]);
     assert_eq!(rows(&a).await, rows(&b).await);
-    agree(&a, &b).await;
+    agree(&[&a, &b]).await;
 }
 
 /// A write made to a new column while the old program runs, which passes it over, is an edit once the new program starts.
@@ -198,7 +178,7 @@ async fn a_write_to_a_column_that_the_program_does_not_know_yet_is_an_edit_later
     again.sync(&a).await.expect("a round");
     assert_eq!(rows(&a).await.iter().map(|row| row.stars).collect::<Vec<_>>(), [7, 7, 5]);
     assert_eq!(rows(&a).await, rows(&again).await);
-    agree(&a, &again).await;
+    agree(&[&a, &again]).await;
 }
 
 /// A model that the program did not have, or whose table was not there: its records are shown when both are.
@@ -221,7 +201,7 @@ async fn records_that_came_before_their_model_are_shown_when_it_comes() {
     for device in [&no_model, &no_table] {
         assert_eq!(end(device).await, logged, "nothing is logged");
         assert_eq!(before::Entity::find().all(&device.db).await.expect("rows").len(), 3_000);
-        agree(&a, device).await;
+        agree(&[&a, device]).await;
     }
 }
 
@@ -244,7 +224,7 @@ async fn check_dropped(log: bool) {
     let b = device(library).await.migrated(MIGRATION, |builder| new(builder).limits(limits)).await;
     let report = b.sync(&a).await.expect("a round");
     assert_eq!(report.snapshot_records > 0, !log);
-    agree(&a, &b).await;
+    agree(&[&a, &b]).await;
 
     // The migration is undone, by a program that does not know the columns.
     let statements = ["ALTER TABLE grown DROP COLUMN note", "ALTER TABLE grown DROP COLUMN stars"];
@@ -256,18 +236,18 @@ async fn check_dropped(log: bool) {
     b.sync(&a).await.expect("a round is not stopped by it");
     let report = b.sync(&a).await.expect("nor the next");
     assert!(report.in_sync, "{report:?}");
-    agree(&a, &b).await;
+    agree(&[&a, &b]).await;
 
     // What b passes on is whole.
     let c = device(library).await.migrated(MIGRATION, new).await;
     c.sync(&b).await.expect("a round");
     a.sync(&b).await.expect("a round");
-    agree(&a, &c).await;
+    agree(&[&a, &c]).await;
     assert_eq!(rows(&a).await, rows(&c).await);
 
     // And so is what it shows when the columns are back.
     let b = b.migrated(MIGRATION, new).await;
-    agree(&a, &b).await;
+    agree(&[&a, &b]).await;
     assert_eq!(rows(&a).await, rows(&b).await);
 }
 

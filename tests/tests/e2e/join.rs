@@ -7,7 +7,7 @@ use sync_core::{
 };
 use sync_tests::{
     Device,
-    device::library,
+    device::{acquainted, introduce, library},
     entities::{item, label},
 };
 use uuid::Uuid;
@@ -182,6 +182,34 @@ async fn who_leaves_keeps_the_data_or_not() {
         b.sync(&a).await.expect("a round");
         a.assert_equal(&b).await;
         assert_eq!(titles(&a).await, ["a", "alone"]);
+    }
+}
+
+/// The recipe of `docs/backups.md`: a backup that leaves becomes the library that all others join.
+#[tokio::test]
+async fn all_devices_go_back_to_a_backup() {
+    let (a, b) = acquainted().await;
+    fill(&a, "a").await;
+    b.sync(&a).await.expect("a round");
+    let yesterday = a.dump().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("backup.db");
+    a.db.execute_unprepared(&format!("VACUUM INTO '{}'", path.display())).await.expect("a backup");
+    item::Entity::delete_many().exec(&a.db).await.expect("what they should not have done");
+    add(&b, "of today").await;
+    b.sync(&a).await.expect("a round");
+    let backup = Device::open(path, a.engine.library_id(), |builder| builder.without_background()).await;
+    backup.engine.leave(Leave::Keep).await.expect("left");
+    a.engine.join(backup.engine.library_id(), Join::Replace).await.expect("joined");
+    a.sync(&backup).await.expect("a round");
+    other_library(b.sync(&a).await);
+    other_library(b.sync(&backup).await);
+    b.engine.join(backup.engine.library_id(), Join::Replace).await.expect("joined");
+    b.sync(&a).await.expect("a round");
+    introduce(&[&a, &b, &backup]).await;
+    for device in [&a, &b, &backup] {
+        device.assert_equal(&a).await;
+        assert_eq!(device.dump().await, yesterday);
     }
 }
 

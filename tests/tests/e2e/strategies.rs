@@ -224,7 +224,7 @@ async fn a_write_that_says_nothing_is_taken_back_and_not_sent() {
     let [a, b] = devices().await;
     edit(&a, |row| row.seen_at = Set(at(30))).await;
     a.sync(&b).await.expect("a round");
-    let mut changed = b.engine.changed::<product::Entity>();
+    let mut changed = b.engine.changed::<product::Entity>().expect("served");
     let before = b.engine.flush().await.expect("a flush");
     edit(&b, |row| row.seen_at = Set(at(20))).await;
     let after = b.engine.flush().await.expect("a flush");

@@ -6,6 +6,7 @@ use sync_tests::{
     Device,
     device::library,
     ruled::{card, draft, product},
+    state::equal,
 };
 
 const ID: Uuid = Uuid::from_u128(7);
@@ -18,15 +19,6 @@ async fn two() -> [Device; 2] {
 async fn run(device: &Device, statement: &str) {
     device.db.execute_unprepared(statement).await.expect("a statement");
     device.engine.flush().await.expect("a flush");
-}
-
-async fn equal(devices: &[Device]) {
-    for device in devices {
-        assert_eq!(device.dump().await, devices[0].dump().await);
-        assert_eq!(device.digest().await, devices[0].digest().await);
-        let found = device.engine.verify().await.expect("a look");
-        assert!(found.is_clean(), "{:?}", found.findings);
-    }
 }
 
 async fn place(device: &Device) -> (i32, i32) {

@@ -6,22 +6,11 @@ use sync_tests::{
     Device,
     device::{introduce, library},
     entities::item,
-    grown::{after, before},
+    grown::{MIGRATION, after, before, new, old},
+    state::agree,
 };
 
 const FIRST: &str = "CREATE TABLE grown (id BLOB PRIMARY KEY NOT NULL, name TEXT NOT NULL)";
-const COLUMNS: [&str; 2] = [
-    "ALTER TABLE grown ADD COLUMN note TEXT",
-    "ALTER TABLE grown ADD COLUMN stars BIGINT NOT NULL DEFAULT 5",
-];
-
-fn old(builder: EngineBuilder) -> EngineBuilder {
-    builder.without_background().models(["grown"]).register::<before::ActiveModel>()
-}
-
-fn new(builder: EngineBuilder) -> EngineBuilder {
-    builder.without_background().models(["grown"]).register::<after::ActiveModel>()
-}
 
 fn without(builder: EngineBuilder) -> EngineBuilder {
     builder.without_background().models(["label"])
@@ -39,15 +28,6 @@ async fn rows(device: &Device) -> Vec<after::Model> {
     after::Entity::find().order_by_asc(after::Column::Id).all(&device.db).await.expect("rows")
 }
 
-async fn sound(devices: &[&Device]) {
-    for device in devices {
-        let verified = device.engine.verify().await.expect("verify");
-        assert!(verified.is_clean(), "{:?}", verified.findings);
-        assert_eq!(device.engine.pending().await.expect("pending"), []);
-        assert_eq!(device.digest().await, devices[0].digest().await);
-    }
-}
-
 /// The old program lacks two columns. Everything that the two new ones say to each other goes through it.
 #[tokio::test]
 async fn columns_pass_an_old_program_and_are_there_when_it_is_updated() {
@@ -55,8 +35,8 @@ async fn columns_pass_an_old_program_and_are_there_when_it_is_updated() {
     let first = async |db: &DatabaseConnection| {
         db.execute_unprepared(FIRST).await.expect("a table");
     };
-    let a = Device::prepared(library, first, old).await.migrated(COLUMNS, new).await;
-    let c = Device::prepared(library, first, old).await.migrated(COLUMNS, new).await;
+    let a = Device::prepared(library, first, old).await.migrated(MIGRATION, new).await;
+    let c = Device::prepared(library, first, old).await.migrated(MIGRATION, new).await;
     let b = Device::prepared(library, first, old).await;
     introduce(&[&a, &b, &c]).await;
     for n in 1..=3 {
@@ -102,10 +82,10 @@ async fn columns_pass_an_old_program_and_are_there_when_it_is_updated() {
     ];
     assert_eq!((rows(&a).await, rows(&c).await), (all.to_vec(), all.to_vec()));
     let logged = b.logged().await;
-    let b = b.migrated(COLUMNS, new).await;
+    let b = b.migrated(MIGRATION, new).await;
     assert_eq!((rows(&b).await, b.logged().await), (all.to_vec(), logged), "an update is no edit");
     introduce(&[&a, &b, &c]).await;
-    sound(&[&a, &b, &c]).await;
+    agree(&[&a, &b, &c]).await;
 }
 
 async fn add(device: &Device, n: u128, title: &str) {
@@ -144,7 +124,7 @@ async fn a_model_that_a_program_gives_up_is_passed_on_and_comes_back() {
         assert_eq!(report.snapshot_records > 0, !log);
         assert_eq!(titles(&c).await, ["edited", "item 3"]);
         introduce(&[&a, &b, &c]).await;
-        sound(&[&a, &b, &c]).await;
+        agree(&[&a, &b, &c]).await;
         // It comes back: its rows follow, and nothing is taken for an edit.
         let logged = b.logged().await;
         let b = b.restart(with).await;
@@ -152,6 +132,6 @@ async fn a_model_that_a_program_gives_up_is_passed_on_and_comes_back() {
         add(&b, 4, "of b").await;
         a.sync(&b).await.expect("a round");
         assert_eq!(titles(&a).await, ["edited", "item 3", "of b"]);
-        sound(&[&a, &b]).await;
+        agree(&[&a, &b]).await;
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, Schema, Set, Statement,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, Schema, Set,
     prelude::{Date, Decimal, Uuid},
 };
 use sync_core::{PendingReason, SyncError};
@@ -11,6 +11,7 @@ use sync_tests::{
     Device,
     device::{ManualClock, library},
     entities::leaf,
+    state::equal,
 };
 
 /// Runs statements on a device, each by itself, and logs them.
@@ -26,12 +27,6 @@ fn key(n: u8) -> String {
     format!("x'{}{n:02x}'", "00".repeat(15))
 }
 
-async fn texts(device: &Device, query: &str) -> Vec<String> {
-    let statement = Statement::from_string(device.db.get_database_backend(), query);
-    let rows = device.db.query_all_raw(statement).await.expect("rows");
-    rows.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect()
-}
-
 async fn reasons(device: &Device) -> Vec<PendingReason> {
     device.engine.pending().await.expect("pending").iter().map(|one| one.reason).collect()
 }
@@ -43,14 +38,12 @@ async fn sync(a: &Device, b: &Device) {
 }
 
 async fn sound(device: &Device) {
-    let verified = device.engine.verify().await.expect("verify");
-    assert!(verified.is_clean(), "{:?}", verified.findings);
-    assert_eq!(texts(device, "SELECT 'broken' FROM pragma_foreign_key_check").await, [] as [&str; 0]);
+    device.assert_sound().await;
+    assert_eq!(device.texts("SELECT 'broken' FROM pragma_foreign_key_check").await, [] as [&str; 0]);
 }
 
-async fn equal(a: &Device, b: &Device) {
-    assert_eq!(a.dump().await, b.dump().await);
-    assert_eq!(a.digest().await, b.digest().await);
+async fn both_equal(a: &Device, b: &Device) {
+    equal(&[a, b]).await;
     sound(a).await;
     sound(b).await;
 }
@@ -93,19 +86,19 @@ async fn a_row_whose_newer_parent_was_refused_does_not_dangle_when_the_old_one_g
     refuse(&b, "leaves", "bad").await;
     run(&a, &[&format!("UPDATE leaves SET branch_id = {}, name = 'bad'", key(2))]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, LEAVES).await, ["09 on 01 l9"], "it stays as it was");
+    assert_eq!(b.texts(LEAVES).await, ["09 on 01 l9"], "it stays as it was");
     assert_eq!(reasons(&b).await, [PendingReason::Invalid]);
     run(&a, &[&format!("DELETE FROM branches WHERE id = {}", key(1)), &branch(3)]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, "SELECT name FROM branches ORDER BY id").await, ["b2", "b3"], "the rest goes on");
-    assert_eq!(texts(&b, LEAVES).await, [] as [&str; 0], "neither as it was nor as it is");
+    assert_eq!(b.texts("SELECT name FROM branches ORDER BY id").await, ["b2", "b3"], "the rest goes on");
+    assert_eq!(b.texts(LEAVES).await, [] as [&str; 0], "neither as it was nor as it is");
     assert_eq!(reasons(&b).await, [PendingReason::Invalid]);
     sound(&b).await;
     assert_eq!(a.digest().await, b.digest().await);
     allow(&b).await;
     b.engine.pending().retry().await.expect("a look");
-    assert_eq!(texts(&b, LEAVES).await, ["09 on 02 bad"]);
-    equal(&a, &b).await;
+    assert_eq!(b.texts(LEAVES).await, ["09 on 02 bad"]);
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -127,9 +120,9 @@ async fn a_row_whose_newer_parent_was_refused_once_takes_it_when_the_old_one_goe
     run(&b, &["DELETE FROM refused"]).await;
     run(&a, &[&format!("DELETE FROM branches WHERE id = {}", key(1))]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, LEAVES).await, ["09 on 02 bad"]);
+    assert_eq!(b.texts(LEAVES).await, ["09 on 02 bad"]);
     assert_eq!(reasons(&b).await, []);
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -146,13 +139,13 @@ async fn a_refused_row_loses_its_deleted_parent_and_nothing_else() {
     run(&a, &[&format!("DELETE FROM folders WHERE id = {}", key(1))]).await;
     sync(&a, &b).await;
     let folders = "SELECT name || ' in ' || iif(parent_id IS NULL, 'none', hex(parent_id)) FROM folders";
-    assert_eq!(texts(&b, folders).await, ["f2 in none"], "it goes by the old name");
+    assert_eq!(b.texts(folders).await, ["f2 in none"], "it goes by the old name");
     assert_eq!(reasons(&b).await, [PendingReason::Invalid]);
     sound(&b).await;
     allow(&b).await;
     b.engine.pending().retry().await.expect("a look");
-    assert_eq!(texts(&b, folders).await, ["bad in none"]);
-    equal(&a, &b).await;
+    assert_eq!(b.texts(folders).await, ["bad in none"]);
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -164,14 +157,14 @@ async fn a_parent_is_deleted_whose_children_its_author_never_saw() {
     run(&a, &[&format!("DELETE FROM branches WHERE id = {}", key(1))]).await;
     sync(&a, &b).await;
     for device in [&a, &b] {
-        assert_eq!(texts(device, LEAVES).await, ["09 on 02 l9"]);
+        assert_eq!(device.texts(LEAVES).await, ["09 on 02 l9"]);
         assert_eq!(reasons(device).await, [PendingReason::MissingParent]);
     }
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
     run(&a, &[&branch(1)]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, LEAVES).await, ["08 on 01 l8", "09 on 02 l9"], "it comes back with its parent");
-    equal(&a, &b).await;
+    assert_eq!(b.texts(LEAVES).await, ["08 on 01 l8", "09 on 02 l9"], "it comes back with its parent");
+    both_equal(&a, &b).await;
 }
 
 /// A table whose unique columns have kinds that cannot be `NULL` and have few values.
@@ -278,15 +271,15 @@ async fn swap(device: &Device) {
 #[tokio::test]
 async fn unique_values_of_every_kind_swap_without_a_clash() {
     let (a, b) = seats("").await;
-    let before = texts(&a, SEATS).await;
+    let before = a.texts(SEATS).await;
     swap(&a).await;
-    let after = texts(&a, SEATS).await;
+    let after = a.texts(SEATS).await;
     assert_eq!(after[0][3..], before[1][3..]);
     sync(&a, &b).await;
-    assert_eq!(texts(&b, SEATS).await, after);
+    assert_eq!(b.texts(SEATS).await, after);
     assert_eq!(reasons(&b).await, []);
     assert_eq!(a.digest().await, b.digest().await);
-    assert!(b.engine.verify().await.expect("verify").is_clean());
+    b.assert_sound().await;
 }
 
 #[tokio::test]
@@ -296,12 +289,12 @@ async fn a_swap_that_no_other_value_can_stand_in_for_waits_and_stops_nothing() {
     a.sync(&b).await.expect("a round");
     assert_eq!(reasons(&b).await, [PendingReason::UniqueClash, PendingReason::UniqueClash]);
     assert_eq!(a.digest().await, b.digest().await);
-    assert!(b.engine.verify().await.expect("verify").is_clean());
+    b.assert_sound().await;
     // One of the two lets go, and both are as they should be.
     run(&a, &[&format!("DELETE FROM seats WHERE id = {}", key(0))]).await;
     sync(&a, &b).await;
     b.engine.pending().retry().await.expect("a look");
-    assert_eq!(texts(&b, SEATS).await, texts(&a, SEATS).await);
+    assert_eq!(b.texts(SEATS).await, a.texts(SEATS).await);
     assert_eq!(reasons(&b).await, []);
 }
 
@@ -331,8 +324,8 @@ async fn a_hidden_duplicate_that_is_given_up_is_deleted_everywhere() {
     assert_eq!((reasons(&a).await, reasons(&b).await), (vec![], vec![]));
     run(&a, &["UPDATE labels SET name = 'blue'"]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, "SELECT name FROM labels").await, ["blue"], "nothing is left to appear");
-    equal(&a, &b).await;
+    assert_eq!(b.texts("SELECT name FROM labels").await, ["blue"], "nothing is left to appear");
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -348,8 +341,8 @@ async fn values_that_are_given_up_give_way_to_those_of_the_row() {
     assert_eq!(b.engine.pending().record(waiting.record).give_up().await.expect("given up"), 1);
     assert_eq!(reasons(&b).await, []);
     sync(&a, &b).await;
-    assert_eq!(texts(&a, LEAVES).await, ["09 on 01 l9"], "a gets what b could take");
-    equal(&a, &b).await;
+    assert_eq!(a.texts(LEAVES).await, ["09 on 01 l9"], "a gets what b could take");
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -366,8 +359,8 @@ async fn children_that_are_given_up_do_not_come_back() {
     assert_eq!((reasons(&a).await.len(), reasons(&b).await.len()), (1, 1));
     run(&a, &[&branch(1)]).await;
     sync(&a, &b).await;
-    assert_eq!(texts(&b, LEAVES).await.len(), 1);
-    equal(&a, &b).await;
+    assert_eq!(b.texts(LEAVES).await.len(), 1);
+    both_equal(&a, &b).await;
 }
 
 #[tokio::test]
@@ -386,7 +379,7 @@ async fn a_row_deleted_without_sync_that_is_given_up_is_deleted_everywhere() {
     assert_eq!(reasons(&b).await, [PendingReason::Absorbed]);
     assert_eq!(b.engine.pending().give_up().await.expect("given up"), 1);
     sync(&a, &b).await;
-    assert_eq!(texts(&a, "SELECT name FROM branches").await, ["b2"]);
+    assert_eq!(a.texts("SELECT name FROM branches").await, ["b2"]);
     assert_eq!(reasons(&b).await, []);
-    equal(&a, &b).await;
+    both_equal(&a, &b).await;
 }

@@ -2,21 +2,10 @@
 
 use sync_core::{Event, PeerError, SyncError, SyncValue, encode_key};
 use sync_tests::{
-    Device,
     damage::{ALL, Damage, First, add, damage, mend_ten, pair, rename, some_items},
     faulty::{Fault, Faulty},
+    state::equal,
 };
-
-async fn clean(device: &Device) {
-    let verified = device.engine.verify().await.expect("verify");
-    assert!(verified.is_clean(), "{:?}", verified.findings);
-}
-
-async fn equal(a: &Device, b: &Device) {
-    clean(a).await;
-    clean(b).await;
-    assert_eq!((a.dump().await, a.digest().await), (b.dump().await, b.digest().await));
-}
 
 #[tokio::test]
 async fn ten_of_ten_thousand_are_mended_for_less_than_a_hundredth() {
@@ -47,7 +36,7 @@ async fn each_kind_of_damage_is_mended_on_either_side() {
                 assert_eq!(mended[0].record, encode_key(&[SyncValue::Uuid(id)]), "{what}");
                 assert!(repair.in_sync && repair.complete && repair.unmended.is_empty(), "{what}");
                 assert_eq!(a.dump().await, good, "{what}");
-                equal(&a, &b).await;
+                equal(&[&a, &b]).await;
                 let again = b.engine.repair_with(&a.engine).await.expect("a repair");
                 assert!(again.mended_here.is_empty() && again.mended_there.is_empty(), "{what}");
             }
@@ -65,7 +54,7 @@ async fn an_edit_of_a_damaged_record_is_kept() {
         let repair = b.engine.repair_with(&a.engine).await.expect("a repair");
         assert_eq!(repair.mended_here.len(), 1, "{repair:?}");
         b.sync(&a).await.expect("a round");
-        equal(&a, &b).await;
+        equal(&[&a, &b]).await;
         assert!(a.dump().await.contains("edited since"));
     }
 }
@@ -81,7 +70,7 @@ async fn replay_rebuilds_from_a_whole_log_only() {
     let report = a.engine.replay().await.expect("a replay");
     assert_eq!((report.rebuilt.len(), report.records), (6, 52), "two are those of the devices: {report:?}");
     assert_eq!(a.dump().await, good);
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
     assert!(a.engine.replay().await.expect("a replay").rebuilt.is_empty());
 
     add(&b, 1).await;
@@ -110,7 +99,7 @@ async fn a_peer_that_goes_in_the_middle_harms_nothing() {
                 let report = b.engine.repair_with(&faulty).await.expect("a repair");
                 assert!(report.in_sync && report.unmended.is_empty(), "{fault:?}: {report:?}");
                 assert_eq!(a.dump().await, good, "{fault:?}");
-                equal(&a, &b).await;
+                equal(&[&a, &b]).await;
             }
         }
     }
@@ -136,7 +125,7 @@ async fn edits_made_meanwhile_are_kept() {
     report.expect("a repair");
     let report = b.engine.repair_with(&a.engine).await.expect("a repair");
     assert!(report.in_sync, "{report:?}");
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
     let dump = a.dump().await;
     for n in (0..40).filter(|n| n % 2 == 1) {
         assert!(dump.contains(&format!("edit {n}'")), "edit {n} is lost");
@@ -153,9 +142,9 @@ async fn a_peer_that_lies_is_given_up() {
     let report = b.engine.repair_with(&liar).await.expect("a repair");
     assert!(!report.in_sync, "{report:?}");
     assert!(report.calls < 20 && liar.repairs_asked() == report.calls, "{report:?}");
-    clean(&b).await;
+    b.assert_sound().await;
     assert!(b.dump().await.contains("an edit"));
-    equal(&a, &b).await;
+    equal(&[&a, &b]).await;
 }
 
 /// A round that ends with other objects repairs by itself, tells of it, and does not do so again at once.

@@ -2,13 +2,16 @@
 //!
 //! Invariant: a record is written once and never changed. Its key is a stamp, so of two with one number the older is known.
 
-use sea_orm::{ConnectionTrait, entity::prelude::*};
+use sea_orm::{ConnectionTrait, QueryResult, Value, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
-use super::{SchemaError, change::SchemaChange};
+use super::{
+    super::record::{self, system_model},
+    SchemaError,
+    change::SchemaChange,
+};
 use crate::{
     ids::{DeviceId, RecordId},
-    model::{Rules, Syncable},
     store::{StoreError, sql},
     value::{SyncValue, encode_key},
 };
@@ -31,19 +34,7 @@ pub(crate) struct Model {
     pub change: Option<String>,
 }
 
-/// None.
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
-
-impl Syncable for ActiveModel {
-    const SYNC_ID: &'static str = MODEL;
-
-    fn rules() -> Rules {
-        Rules::new().without_merge().without_should_sync()
-    }
-}
+system_model!(MODEL);
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,35 +74,36 @@ impl Record {
     }
 }
 
-/// All records that are complete, in order.
-pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Record>, StoreError> {
-    let statement = "SELECT id, number, author, change FROM sync_schema WHERE number > 0 AND author IS NOT NULL \
-                     AND change IS NOT NULL ORDER BY number, id";
-    let rows = sql::all(db, statement, []).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Record {
-                id: Uuid::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a schema change")?),
-                number: u64::try_from(sql::column::<i64>(row, 1)?).unwrap_or(0),
-                author: DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 2)?, "a device")?),
-                text: sql::column(row, 3)?,
-            })
+impl record::Record for Record {
+    const TABLE: &'static str = MODEL;
+    const COLUMNS: &'static [&'static str] = &["id", "number", "author", "change"];
+
+    fn read(row: &QueryResult) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Uuid::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a schema change")?),
+            number: u64::try_from(sql::column::<i64>(row, 1)?).unwrap_or(0),
+            author: DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 2)?, "a device")?),
+            text: sql::column(row, 3)?,
         })
-        .collect()
+    }
+
+    fn values(&self) -> Result<Vec<Value>, StoreError> {
+        Ok(vec![
+            self.id.as_bytes().to_vec().into(),
+            i64::try_from(self.number).unwrap_or(i64::MAX).into(),
+            self.author.as_bytes().to_vec().into(),
+            self.text.clone().into(),
+        ])
+    }
 }
 
-/// Writes a record; the guard notes it and a flush logs it.
+/// All records that are complete, in order.
+pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Record>, StoreError> {
+    let complete = "WHERE number > 0 AND author IS NOT NULL AND change IS NOT NULL ORDER BY number, id";
+    record::select(db, complete, []).await
+}
+
+/// Writes a record.
 pub(crate) async fn put<C: ConnectionTrait>(db: &C, record: &Record) -> Result<(), StoreError> {
-    sql::execute(
-        db,
-        "INSERT INTO sync_schema (id, number, author, change) VALUES (?, ?, ?, ?)",
-        [
-            record.id.as_bytes().to_vec().into(),
-            i64::try_from(record.number).unwrap_or(i64::MAX).into(),
-            record.author.as_bytes().to_vec().into(),
-            record.text.clone().into(),
-        ],
-    )
-    .await?;
-    Ok(())
+    record::put(db, record).await
 }
