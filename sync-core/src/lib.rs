@@ -63,11 +63,11 @@ pub use model::{
     ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, History, Join, JoinReport, Leave, Limits, Member, MemberHistory, Notice,
-    ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest,
-    PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport,
-    RepairRequest, RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention,
-    SnapshotProgress, StateHash, StatePart, SyncError, SyncReport, Unmended,
+    Answer, Call, Entry, Hello, History, Join, JoinReport, Leave, Limits, Member, Notice, ObjectsCursor,
+    ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest, PullResponse,
+    PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest,
+    RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention, SnapshotProgress, Standing,
+    StateHash, StatePart, SyncError, SyncReport, Unmended,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

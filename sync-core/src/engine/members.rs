@@ -9,6 +9,8 @@ use crate::{
 impl SyncEngine {
     /// The devices of the library: each writes a record of itself with its first round and once a day after that, and the
     /// record travels like any other. A peer whose program is older writes none and is listed once a round was made with it.
+    /// History is kept for those that are [`Active`](crate::Standing::Active) or [`Silent`](crate::Standing::Silent) and say what they
+    /// have, whether or not this device ever met them.
     ///
     /// ```no_run
     /// # async fn f(engine: sync_core::SyncEngine) -> Result<(), sync_core::SyncError> {
@@ -25,9 +27,9 @@ impl SyncEngine {
         self.inner.replica.members().await
     }
 
-    /// Says that a device is gone for good: nobody waits for it any more. It stays in the list, with
-    /// [`left_at_ms`](Member::left_at_ms). It keeps no device out: one that comes back says so itself, with its next round.
-    /// Gives false if the device has no record here, or was gone already.
+    /// Says that a device is gone for good: nobody keeps history for it any more. It stays in the list, with
+    /// [`left_at_ms`](Member::left_at_ms); one without a record is taken off it. It keeps no device out: one that comes back says so
+    /// itself, with its next round, and reads the state if it has to. Gives false if the device is not known, or was gone already.
     ///
     /// # Errors
     /// [`SyncError::OwnDevice`] for this device itself; [`SyncError::Store`] if the database refuses.

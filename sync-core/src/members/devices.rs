@@ -16,7 +16,7 @@ use crate::{
 pub(crate) const MODEL: &str = "sync_devices";
 
 /// Times are told in whole days.
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// One row of `sync_devices`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -160,13 +160,13 @@ pub(crate) async fn save_as<C: ConnectionTrait, T: Serialize>(
     Ok(())
 }
 
-/// Forgets a peer.
+/// Forgets a peer. True if it was known.
 pub(crate) async fn forget<C: ConnectionTrait>(
     db: &C,
     library: i64,
     device: DeviceId,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let statement = "DELETE FROM sync_positions WHERE device = ? AND library = ?";
-    sql::execute(db, statement, [device.as_bytes().to_vec().into(), library.into()]).await?;
-    Ok(())
+    let gone = sql::execute(db, statement, [device.as_bytes().to_vec().into(), library.into()]).await?;
+    Ok(gone > 0)
 }

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{History, Retention, SyncError, replica::Replica, retention::ms};
+use super::{History, Retention, Standing, SyncError, members::Known, replica::Replica, retention::ms};
 use crate::{
     ids::{DeviceId, Seq},
     ledger::{self, Cover, Head, Prunable, Pruned},
@@ -26,11 +26,18 @@ pub struct PruneReport {
     /// The author of whom a change is missing here before the oldest entry: nothing goes until it has come.
     pub gap: Option<DeviceId>,
     /// Members that were silent for so long that history is not kept for them.
+    /// [`members`](crate::SyncEngine::members) lists all.
     pub expired: Vec<DeviceId>,
 }
 
 /// Ids of own changes are kept one by one for so long where members never expire.
 const KEEP_IDS: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+impl From<Known> for Cover {
+    fn from(Known { member, seq, .. }: Known) -> Self {
+        Self { device: member.device, vector: member.vector.unwrap_or_default(), seq }
+    }
+}
 
 impl Replica {
     /// Takes out what may go.
@@ -62,11 +69,13 @@ impl Replica {
                     replica.identify(write, &head);
                     replica.save_callers(write, &head).await?;
                     let retention = &replica.retention;
-                    let members = replica.histories(write.db, &head, retention).await?;
-                    let expired = members.iter().filter(|(member, _)| member.expired);
-                    let expired: Vec<DeviceId> = expired.map(|(member, _)| member.device).collect();
-                    let covers = members.into_iter().filter(|(member, _)| !member.expired);
-                    let covers: Vec<Cover> = covers.map(|(_, cover)| cover).collect();
+                    let members = replica.known_members(write.db, &write.names, &head).await?;
+                    let expired = members.iter().filter(|known| known.member.standing == Standing::Expired);
+                    let expired: Vec<DeviceId> = expired.map(|known| known.member.device).collect();
+                    let own = retention.history == History::Own;
+                    let covers =
+                        members.into_iter().filter(|known| known.counts && (known.is_called || !own));
+                    let covers: Vec<Cover> = covers.map(Cover::from).collect();
                     let pruned = if retention.history == History::Forever {
                         Pruned::default()
                     } else {
