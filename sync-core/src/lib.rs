@@ -55,7 +55,7 @@ pub use engine::{
     PeerStatus, Pending, PendingRecords, RecordChange, Schema, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
-pub use ledger::{Renewal, RenewalReason, Retired};
+pub use ledger::{Forgotten, Renewal, RenewalReason, Retired};
 pub use members::schema::{NewColumn, NewTable, SchemaChange, SchemaError, SchemaType, SchemaValue};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{

@@ -5,6 +5,7 @@ use serde_bytes::ByteBuf;
 use crate::{
     change::{Cell, Change, ChangeKind, Tag},
     ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
+    ledger::Forgotten,
     merge::RecordRange,
     peer::{
         Answer, Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PeerError,
@@ -179,6 +180,7 @@ pub(super) fn answer(request: Request) -> Answer {
             state_hash: StateHash([3; 32]),
             vector: vector(),
             total: 1 << 60,
+            forgotten: Forgotten { generation: 2, removed: 1 << 60 },
         }),
         Request::Repair(request) => Answer::Repair(RepairAnswer {
             ranges: request

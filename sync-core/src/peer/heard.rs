@@ -116,6 +116,11 @@ impl Replica {
         })
     }
 
+    /// True if somebody reads the state feed, or did a moment ago.
+    pub(super) fn is_read(&self) -> bool {
+        self.leased() != Seq(u64::MAX)
+    }
+
     /// Saves what callers said since the last time.
     pub(super) async fn save_callers(&self, write: &Write<'_>, head: &Head) -> Result<(), SyncError> {
         let heard = self.with_callers(|callers| callers.heard.clone());

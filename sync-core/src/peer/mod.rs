@@ -19,6 +19,7 @@ mod message;
 mod outcomes;
 mod positions;
 mod prune;
+mod reading;
 mod receive;
 mod repair;
 mod replica;

@@ -25,10 +25,16 @@ pub struct PruneReport {
     pub waits_for: Vec<DeviceId>,
     /// The author of whom a change is missing here before the oldest entry: nothing goes until it has come.
     pub gap: Option<DeviceId>,
+    /// Deleted records of which nothing is kept any more: every member knows that they are gone.
+    pub forgotten: u64,
     /// Members that were silent for so long that history is not kept for them.
     /// [`members`](crate::SyncEngine::members) lists all.
     pub expired: Vec<DeviceId>,
 }
+
+/// A tombstone stays for so long, whatever [`Retention::min_age`] says: until then nobody else has removed his either, and what
+/// comes late is judged by it everywhere alike.
+const KEEP_TOMBSTONES: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Ids of own changes are kept one by one for so long where members never expire.
 const KEEP_IDS: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -53,6 +59,10 @@ impl Replica {
                 break;
             }
             tokio::task::yield_now().await;
+        }
+        if self.retention.history != History::Forever {
+            let age = self.retention.min_age.max(KEEP_TOMBSTONES);
+            report.forgotten = self.sweep(self.now_ms().saturating_sub(ms(age))).await?;
         }
         if report.removed > 0 {
             tracing::debug!(removed = report.removed, floor = report.floor.0, "history was pruned");

@@ -127,7 +127,7 @@ impl Replica {
             self.check_reach(pull).await?;
         }
         let news = match request.state {
-            Some(state) => self.take_state(request.library, state).await?,
+            Some(state) => self.take_state(request.library, request.device, state).await?,
             None => 0,
         };
         let mut refused = Vec::new();
@@ -135,7 +135,7 @@ impl Replica {
         let received = if groups.is_empty() {
             Default::default()
         } else {
-            self.receive(request.library, groups, Origin::Log, None).await?
+            self.receive(request.library, groups, Origin::Log, None, None).await?
         };
         refused.extend(received.refused);
         let pull = match &request.pull {
@@ -234,6 +234,7 @@ fn feed_response(head: &Head, page: FeedPage) -> Result<ObjectsPage, SyncError> 
         state_hash: page.cursor.start.state_hash,
         vector: page.cursor.start.vector,
         total: page.total,
+        forgotten: head.forgotten,
     })
 }
 

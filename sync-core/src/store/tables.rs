@@ -91,6 +91,7 @@ fn install_statements() -> &'static [&'static str] {
          model INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, \
          clock BLOB NOT NULL, cells BLOB NOT NULL, payload BLOB, UNIQUE (library, model, record))",
         "CREATE INDEX IF NOT EXISTS sync_objects_feed ON sync_objects (library, seq)",
+        "CREATE INDEX IF NOT EXISTS sync_objects_deleted ON sync_objects (library) WHERE generation % 2 = 0",
         // Records by what keeps them out of their table: unique keys they hold, parents they wait for.
         "CREATE TABLE IF NOT EXISTS sync_keys (library INTEGER NOT NULL, model INTEGER NOT NULL, \
          constraint_name TEXT NOT NULL, key BLOB NOT NULL, object INTEGER NOT NULL, \

@@ -2,8 +2,9 @@
 
 use serde_bytes::ByteBuf;
 use sync_core::{
-    DeviceId, Entry, Hello, LibraryId, LogId, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL,
-    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Seq, Stamp, StateHash, Vector,
+    DeviceId, Entry, Forgotten, Hello, LibraryId, LogId, ObjectsCursor, ObjectsPage, ObjectsRequest,
+    PROTOCOL, PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Seq, Stamp,
+    StateHash, Vector,
 };
 
 pub(crate) fn library() -> LibraryId {
@@ -128,6 +129,7 @@ pub(crate) fn objects_page(objects: usize) -> ObjectsPage {
         state_hash: StateHash([3; 32]),
         vector: vector(),
         total: 1 << 60,
+        forgotten: Forgotten { generation: 4, removed: 1 },
     }
 }
 

@@ -3,9 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use sync_core::{
-    Answer, DeviceId, Entry, Hello, LibraryId, LogId, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest,
-    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, RecordRange, Refused,
-    RepairAnswer, RepairRequest, RepairedName, Request, Seq, Stamp, StateHash, Vector,
+    Answer, DeviceId, Entry, Forgotten, Hello, LibraryId, LogId, Notice, ObjectsCursor, ObjectsPage,
+    ObjectsRequest, PeerError, PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests,
+    RecordRange, Refused, RepairAnswer, RepairRequest, RepairedName, Request, Seq, Stamp, StateHash, Vector,
 };
 use uuid::Uuid;
 
@@ -117,6 +117,7 @@ fn feed() -> ObjectsPage {
         state_hash: StateHash([2; 32]),
         vector: vector(),
         total: 11,
+        forgotten: Forgotten::default(),
     }
 }
 
