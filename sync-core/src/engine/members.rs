@@ -37,4 +37,19 @@ impl SyncEngine {
         self.running()?;
         self.inner.replica.remove_member(device).await
     }
+
+    /// Revokes a device: from now on this replica refuses it, and so does each other as soon as it hears of that. Any device may say so
+    /// of any other, also of one that is not known yet, and nobody can take it back. What the device wrote before stays.
+    /// It keeps what it has, its calls fail with [`PeerError::Revoked`](crate::PeerError::Revoked), and nothing keeps history for it.
+    /// Gives false if it was revoked already.
+    ///
+    /// This stops a device that keeps to the protocol. A device says itself who it is, and a copy of its database has another id:
+    /// whoever must be kept out for certain is to lose its access to the transport too, its token.
+    ///
+    /// # Errors
+    /// [`SyncError::OwnDevice`] for this device itself; [`SyncError::Store`] if the database refuses.
+    pub async fn revoke(&self, device: DeviceId) -> Result<bool, SyncError> {
+        self.running()?;
+        self.inner.replica.revoke(device).await
+    }
 }

@@ -6,8 +6,9 @@
 use sea_orm::{ConnectionTrait, entity::prelude::*};
 
 use crate::{
+    change::Strategy,
     ids::DeviceId,
-    model::{Rules, Syncable},
+    model::{ColumnRule, Rules, Syncable},
     store::{StoreError, sql},
     vector::Vector,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Model {
     pub left_at: Option<i64>,
     /// Its vector on that last day, as MessagePack.
     pub have: Option<Vec<u8>>,
+    /// When it was revoked. The largest counts: nothing that the device says of itself takes it back.
+    pub revoked_at: Option<i64>,
 }
 
 /// None.
@@ -49,7 +52,8 @@ impl Syncable for ActiveModel {
     const SYNC_ID: &'static str = MODEL;
 
     fn rules() -> Rules {
-        Rules::new().without_merge().without_should_sync()
+        let revoked = ColumnRule::new().strategy(Strategy::Max);
+        Rules::new().column(Column::RevokedAt, revoked).without_merge().without_should_sync()
     }
 }
 
@@ -69,14 +73,39 @@ pub(crate) struct Record {
     pub(crate) left_at: Option<i64>,
     /// `None` also where a later version writes it in another way.
     pub(crate) have: Option<Vector>,
+    pub(crate) revoked_at: Option<i64>,
 }
 
-const SELECT: &str = "SELECT id, name, first_seen, last_seen, replaces, left_at, have FROM sync_devices";
+impl Record {
+    /// The record of a device that said nothing yet.
+    pub(crate) const fn of(device: DeviceId) -> Self {
+        Self {
+            device,
+            name: None,
+            first_seen: None,
+            last_seen: None,
+            replaces: None,
+            left_at: None,
+            have: None,
+            revoked_at: None,
+        }
+    }
+}
+
+const SELECT: &str =
+    "SELECT id, name, first_seen, last_seen, replaces, left_at, have, revoked_at FROM sync_devices";
 
 /// All records, by device.
 pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Record>, StoreError> {
     let rows = sql::all(db, &format!("{SELECT} ORDER BY id"), []).await?;
     rows.iter().map(record).collect()
+}
+
+/// True if the device was revoked.
+pub(crate) async fn is_revoked<C: ConnectionTrait>(db: &C, device: DeviceId) -> Result<bool, StoreError> {
+    let statement = "SELECT revoked_at IS NOT NULL FROM sync_devices WHERE id = ?";
+    let row = sql::one(db, statement, [device.as_bytes().to_vec().into()]).await?;
+    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
 }
 
 /// The record of a device.
@@ -97,6 +126,7 @@ fn record(row: &sea_orm::QueryResult) -> Result<Record, StoreError> {
         replaces: replaces.map(|bytes| device(&bytes)).transpose()?,
         left_at: sql::column(row, 5)?,
         have: have.and_then(|bytes| rmp_serde::from_slice(&bytes).ok()),
+        revoked_at: sql::column(row, 7)?,
     })
 }
 
@@ -106,9 +136,11 @@ pub(crate) async fn put<C: ConnectionTrait>(db: &C, record: &Record) -> Result<(
     let have = have.map_err(|error| StoreError::Corrupt(format!("a vector: {error}")))?;
     sql::execute(
         db,
-        "INSERT INTO sync_devices (id, name, first_seen, last_seen, replaces, left_at, have) VALUES (?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO sync_devices (id, name, first_seen, last_seen, replaces, left_at, have, revoked_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, first_seen = excluded.first_seen, \
-         last_seen = excluded.last_seen, replaces = excluded.replaces, left_at = excluded.left_at, have = excluded.have",
+         last_seen = excluded.last_seen, replaces = excluded.replaces, left_at = excluded.left_at, have = excluded.have, \
+         revoked_at = excluded.revoked_at",
         [
             record.device.as_bytes().to_vec().into(),
             record.name.clone().into(),
@@ -117,6 +149,7 @@ pub(crate) async fn put<C: ConnectionTrait>(db: &C, record: &Record) -> Result<(
             record.replaces.map(|device| device.as_bytes().to_vec()).into(),
             record.left_at.into(),
             have.into(),
+            record.revoked_at.into(),
         ],
     )
     .await?;

@@ -44,6 +44,8 @@ pub struct Member {
     pub replaces: Option<DeviceId>,
     /// When it was said to be gone, if it was.
     pub left_at_ms: Option<u64>,
+    /// When it was revoked, if it was ([`revoke`](crate::SyncEngine::revoke)).
+    pub revoked_at_ms: Option<u64>,
     /// What it has: as it last told this device in a round or as its record tells, whichever is newer. `None` if it never told.
     pub vector: Option<Vector>,
     /// Whether it is waited for.
@@ -61,6 +63,8 @@ pub enum Standing {
     /// It was not heard of for longer than [`Retention::expire_after`](super::Retention::expire_after): history is not kept for it
     /// any more. It comes back by reading the state.
     Expired,
+    /// It was revoked: it is refused, and history is not kept for it.
+    Revoked,
     /// It was said to be gone ([`remove_member`](crate::SyncEngine::remove_member)). It comes back in the same way.
     Gone,
 }
@@ -108,13 +112,11 @@ impl Replica {
             let renewals = ledger::renewals(db).await?;
             let replaces = renewals.last().filter(|last| last.reason.stays_in_the_library());
             return Ok(Some(Record {
-                device,
                 name: self.device_name.clone(),
                 first_seen: Some(today),
                 last_seen: Some(today),
                 replaces: replaces.map(|last| last.former),
-                left_at: None,
-                have: None,
+                ..Record::of(device)
             }));
         };
         let renamed = self.device_name.is_some() && self.device_name != known.name;
@@ -144,6 +146,30 @@ impl Replica {
                         return Ok(false);
                     }
                     let record = Record { left_at: Some(day_of(replica.now_ms())), ..known };
+                    replica.put(write, &bindings, &mut head, &record).await?;
+                    Ok(true)
+                })
+            })
+            .await
+    }
+
+    /// Revokes a device. Gives false if it was revoked already.
+    pub(crate) async fn revoke(self: &Arc<Self>, device: DeviceId) -> Result<bool, SyncError> {
+        let replica = self.clone();
+        self.store
+            .write(move |write| {
+                Box::pin(async move {
+                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
+                    if device == head.identity.device {
+                        return Err(SyncError::OwnDevice);
+                    }
+                    let known = devices::find(write.db, device).await?;
+                    if known.as_ref().is_some_and(|known| known.revoked_at.is_some()) {
+                        return Ok(false);
+                    }
+                    replica.forget_said(write, &head, device).await?;
+                    let revoked_at = i64::try_from(replica.now_ms()).ok();
+                    let record = Record { revoked_at, ..known.unwrap_or(Record::of(device)) };
                     replica.put(write, &bindings, &mut head, &record).await?;
                     Ok(true)
                 })
@@ -241,7 +267,9 @@ impl Replica {
         let day_ends = member.last_seen_ms.map_or(0, |day| day.saturating_add(DAY_MS));
         let silence = self.now_ms().saturating_sub(day_ends.max(member.heard_ms.unwrap_or(0)));
         let longer = |than: Duration| silence > ms(than);
-        member.standing = if member.left_at_ms.is_some() {
+        member.standing = if member.revoked_at_ms.is_some() {
+            Standing::Revoked
+        } else if member.left_at_ms.is_some() {
             Standing::Gone
         } else if self.retention.expire_after.is_some_and(longer) {
             Standing::Expired
@@ -263,6 +291,7 @@ fn of_record(record: Record, me: DeviceId) -> Member {
         last_seen_ms: time(record.last_seen),
         replaces: record.replaces,
         left_at_ms: time(record.left_at),
+        revoked_at_ms: time(record.revoked_at),
         vector: record.have,
         ..unknown(record.device, me)
     }
@@ -278,6 +307,7 @@ fn unknown(device: DeviceId, me: DeviceId) -> Member {
         heard_ms: None,
         replaces: None,
         left_at_ms: None,
+        revoked_at_ms: None,
         vector: None,
         standing: Standing::Active,
     }

@@ -279,6 +279,7 @@ impl Peer for Served {
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
         self.0.check_library(request.library)?;
+        self.0.check_revoked(request.device).await?;
         Ok(self.0.serve_pull(&request).await?)
     }
 
@@ -287,16 +288,22 @@ impl Peer for Served {
         if let Some(pull) = &request.pull {
             self.0.check_library(pull.library)?;
         }
+        self.0.check_revoked(request.device).await?;
+        if let Some(pull) = request.pull.as_ref().filter(|pull| pull.device != request.device) {
+            self.0.check_revoked(pull.device).await?;
+        }
         Ok(self.0.serve_push(request).await?)
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
         self.0.check_library(request.library)?;
+        self.0.check_revoked(request.device).await?;
         Ok(self.0.serve_objects(&request).await?)
     }
 
     async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
         self.0.check_library(request.library)?;
+        self.0.check_revoked(request.device).await?;
         Ok(self.0.serve_repair(request).await?)
     }
 

@@ -24,8 +24,19 @@ pub async fn install_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
     for statement in install_statements() {
         db.execute_unprepared(statement).await?;
     }
+    for (table, column, declared) in LATER_COLUMNS {
+        let found = format!("SELECT count(*) FROM pragma_table_info('{table}') WHERE name = '{column}'");
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), found)).await?;
+        if row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))? == 0 {
+            db.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {column} {declared}")).await?;
+        }
+    }
     Ok(())
 }
+
+/// Columns that tables of an earlier version lack: table, column, and how it is declared. Each may hold `NULL`, so a program of that
+/// version goes on with the table.
+const LATER_COLUMNS: [(&str, &str, &str); 1] = [("sync_devices", "revoked_at", "INTEGER")];
 
 /// Removes guards, view and `sync_*` tables. Guards go first: without their tables they would fail every write to the
 /// application's. A running engine is to be stopped before; `SyncEngine::uninstall` does both.

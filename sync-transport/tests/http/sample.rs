@@ -140,6 +140,7 @@ pub(crate) fn errors() -> Vec<PeerError> {
         PeerError::WrongLibrary { asked: other_library() },
         PeerError::Protocol { ours: 1, theirs: 2 },
         PeerError::SameDevice { device: device(1) },
+        PeerError::Revoked { device: device(1) },
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,

@@ -204,6 +204,7 @@ fn every_error_is_written_and_read_as_ever() {
         PeerError::SameDevice { device: device(1) },
         PeerError::Itself,
         PeerError::TailTaken { device: device(1), other: device(2) },
+        PeerError::Revoked { device: device(1) },
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,
