@@ -43,7 +43,7 @@ pub(crate) use error::LedgerError;
 pub(crate) use adopt::Snapshot;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
-pub(crate) use conflicts::{mark_settled, settle_conflicts};
+pub(crate) use conflicts::{drop_surplus, forget_settled, mark_settled, settle_conflicts};
 pub use forgotten::Forgotten;
 pub(crate) use forgotten::{Sweep, Swept, missed, sweep_slice};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};

@@ -5,7 +5,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{History, Retention, Standing, SyncError, members::Known, replica::Replica, retention::ms};
+use super::{
+    History, Retention, Standing, SyncError,
+    members::Known,
+    replica::{Replica, Report},
+    retention::ms,
+};
 use crate::{
     ids::{DeviceId, Seq},
     ledger::{self, Cover, Head, Prunable, Pruned},
@@ -27,6 +32,10 @@ pub struct PruneReport {
     pub gap: Option<DeviceId>,
     /// Deleted records of which nothing is kept any more: every member knows that they are gone.
     pub forgotten: u64,
+    /// Settled conflicts that are as old as history may be, and were removed.
+    pub settled: u64,
+    /// Open conflicts that were dropped because there were too many ([`Limits::max_conflicts`](super::Limits::max_conflicts)).
+    pub dropped: u64,
     /// Members that were silent for so long that history is not kept for them.
     /// [`members`](crate::SyncEngine::members) lists all.
     pub expired: Vec<DeviceId>,
@@ -60,6 +69,7 @@ impl Replica {
             }
             tokio::task::yield_now().await;
         }
+        (report.settled, report.dropped) = self.tidy_conflicts().await?;
         if self.retention.history != History::Forever {
             let age = self.retention.min_age.max(KEEP_TOMBSTONES);
             report.forgotten = self.sweep(self.now_ms().saturating_sub(ms(age))).await?;
@@ -93,6 +103,34 @@ impl Replica {
                         ledger::prune_slice(write, &mut head, &rules).await?
                     };
                     Ok((pruned, expired, head.floor.seq))
+                })
+            })
+            .await
+    }
+
+    /// Removes settled conflicts that are old, and open ones of which there are too many.
+    async fn tidy_conflicts(self: &Arc<Self>) -> Result<(u64, u64), SyncError> {
+        let replica = self.clone();
+        self.store
+            .write(move |write| {
+                Box::pin(async move {
+                    let library = Head::load(write.db, &write.names).await?.library;
+                    let settled = match replica.retention.history {
+                        History::Forever => 0,
+                        _ => {
+                            let before = replica.now_ms().saturating_sub(ms(replica.retention.min_age));
+                            ledger::forget_settled(write, library, before).await?
+                        }
+                    };
+                    let dropped = ledger::drop_surplus(write, library, replica.limits.max_conflicts).await?;
+                    if dropped > 0 {
+                        tracing::warn!(
+                            dropped,
+                            "there were too many open conflicts: the oldest were dropped"
+                        );
+                        replica.report(write, Report::ConflictsDropped(dropped));
+                    }
+                    Ok((settled, dropped))
                 })
             })
             .await

@@ -316,6 +316,7 @@ impl Peer for Served {
                 Report::Local { to, .. } => to,
                 Report::Applied(applied) => applied.to,
                 Report::ManyDeletes(_)
+                | Report::ConflictsDropped(_)
                 | Report::Held { .. }
                 | Report::ClockSkew { .. }
                 | Report::NewDevice { .. }
