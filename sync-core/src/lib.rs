@@ -55,7 +55,7 @@ pub use engine::{
     PeerStatus, Pending, PendingRecords, RecordChange, Schema, Status, SyncEngine, Verification,
 };
 pub use ids::{DeviceId, LibraryId, LogId, MAX_NAME, Name, RecordId, Seq};
-pub use ledger::{Renewal, RenewalReason, Retired};
+pub use ledger::{Forgotten, Renewal, RenewalReason, Retired};
 pub use members::schema::{NewColumn, NewTable, SchemaChange, SchemaError, SchemaType, SchemaValue};
 pub use merge::{ConflictReason, RecordRange};
 pub use model::{
@@ -63,11 +63,11 @@ pub use model::{
     ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, History, Join, JoinReport, Leave, Limits, Member, MemberHistory, Notice,
-    ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest,
-    PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport,
-    RepairRequest, RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention,
-    SnapshotProgress, StateHash, StatePart, SyncError, SyncReport, Unmended,
+    Answer, Call, Entry, Hello, History, Join, JoinReport, Leave, Limits, Member, Notice, ObjectsCursor,
+    ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest, PullResponse,
+    PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest,
+    RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention, SnapshotProgress, Standing,
+    StateHash, StatePart, SyncError, SyncReport, Unmended,
 };
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};

@@ -25,12 +25,12 @@ use crate::{
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite, Snapshot},
-    merge::{Changed, Conflict, join_taking},
+    merge::{Changed, Conflict, FieldConflict, Object, Past, join_taking, lost_with, must_be_told},
     model::is_system,
     stamp::Stamp,
     store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
-    vector::Vector,
+    vector::{Clock, Vector},
 };
 
 /// A change that came, and its bytes.
@@ -49,7 +49,18 @@ pub(crate) enum Origin {
     Feed {
         /// What the peer had merged before the first page, if this is the last one.
         complete: Option<Snapshot>,
+        /// Whether it is to be told which records were here before.
+        asks: Asks,
     },
+}
+
+/// What the reader of a state wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Nothing more.
+    Nothing,
+    /// Which of the records are here already: the others may be gone.
+    Known,
 }
 
 /// A record that another device changed, or whose row came or went because of one.
@@ -83,6 +94,11 @@ pub(crate) struct Applied {
     pub(crate) rewritten: u64,
     /// An author was found to be forked: what was spared because its head covered it may not be here.
     pub(crate) forked: bool,
+    /// Deleted records that somebody may have to be told of again: what came is of a life that the delete did not know of.
+    /// With each, what the delete knew.
+    pub(crate) untold: Vec<(Name, RecordId, Clock)>,
+    /// The places of records that came and were here already, if that was asked for.
+    pub(crate) known: Vec<i64>,
     /// The end of the log.
     pub(crate) to: Seq,
 }
@@ -111,6 +127,13 @@ pub(crate) async fn apply_group(
     for (model, records) in records {
         set.load(write, bindings, head, &model, records).await?;
     }
+    if matches!(origin, Origin::Feed { asks: Asks::Known, .. }) {
+        applied.known = set.records.values().filter_map(|working| working.id).collect();
+    }
+    let past = match head.forgotten.is_nothing() {
+        true => None,
+        false => Some(Past::of(&ledger::vector(write.db, &write.names, head.library).await?)),
+    };
     let mut commit = Commit::default();
     let mut decisions = Vec::new();
     for Incoming { change, bytes } in incoming {
@@ -121,10 +144,23 @@ pub(crate) async fn apply_group(
         if matches!(origin, Origin::Log) {
             commit.entries.push(Entry::new(&change, bytes));
         }
+        let model = write.names.id(NameKind::Model, change.model.as_bytes());
+        let here = model.and_then(|model| set.get(&(model, change.record.clone())));
+        if let Some(working) = here.filter(|working| may_be_forgotten(&working.object, &change, now_ms)) {
+            let delete = working.object.clock.clone();
+            applied.untold.push((change.model.clone(), change.record.clone(), delete));
+        }
+        let is_unknown = here.is_some_and(|working| working.object.generation == 0);
+        if is_unknown && past.as_ref().is_some_and(|past| past.is_over(&change)) {
+            let lost = lost_with(&change).into_iter();
+            let named = |one: FieldConflict| one.into_conflict(change.model.clone(), change.record.clone());
+            applied.conflicts.extend(lost.map(named));
+            continue;
+        }
         join_one(write, &mut set, change, &mut applied)?;
     }
     applied.news = applied.changes.len() as u64;
-    if let Origin::Feed { complete: Some(snapshot) } = origin {
+    if let Origin::Feed { complete: Some(snapshot), .. } = origin {
         drop_covered(write, head, &snapshot.vector).await?;
         let news = snapshot.news || applied.news > 0;
         commit.adopted = Some(Snapshot { news, ..snapshot });
@@ -134,6 +170,14 @@ pub(crate) async fn apply_group(
     ledger::settle_conflicts(write, head.library, &decisions).await?;
     applied.to = head.seq;
     Ok(applied)
+}
+
+/// A tombstone younger than this is still everywhere: nobody removes one before seven days have passed.
+const TOLD_FOR_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// True if `object` is deleted, and elsewhere `change` may bring it back because nothing is known of the delete any more.
+fn may_be_forgotten(object: &Object, change: &Change, now_ms: u64) -> bool {
+    must_be_told(object, change) && object.clock.newest().ms().saturating_add(TOLD_FOR_MS) < now_ms
 }
 
 /// True if the change may say which side of a conflict is right: a merge, or a delete of what is deleted.

@@ -15,7 +15,7 @@ use crate::{
     change::Change,
     ids::{Name, RecordId},
     ledger::{self, Commit, Found, Head, LogTrust, ObjectWrite, Sight},
-    merge::{Held, Object, StoredObject, join, keeps_value},
+    merge::{Held, Object, Past, StoredObject, join, keeps_value},
     store::{Binding, Bindings, NameKind, Write, rows, sql},
     vector::Vector,
 };
@@ -291,6 +291,43 @@ pub(crate) struct Joined {
     pub(crate) strange: Vec<Named>,
     /// Values that were not taken, with the reason.
     pub(crate) refused: Vec<(Named, String)>,
+}
+
+/// Takes out of `incoming` what speaks of records that were deleted and forgotten here. A sender who merged all that was merged
+/// here would know: what that one has was lost here.
+pub(crate) async fn refuse_past(
+    write: &Write<'_>,
+    head: &Head,
+    incoming: Vec<Change>,
+    means: &Means,
+) -> Result<(Vec<Change>, Vec<(Named, String)>), ApplyError> {
+    if head.forgotten.is_nothing() || incoming.is_empty() {
+        return Ok((incoming, Vec::new()));
+    }
+    let mine = ledger::vector(write.db, &write.names, head.library).await?;
+    if means.theirs.includes(&mine) {
+        return Ok((incoming, Vec::new()));
+    }
+    let past = Past::of(&mine);
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for change in incoming {
+        let model = write.names.id(NameKind::Model, change.model.as_bytes());
+        let known = match model {
+            Some(model) => {
+                let records = [&change.record];
+                let found = ledger::found_of(write.db, &write.names, head.library, model, records).await?;
+                !found.is_empty()
+            }
+            None => false,
+        };
+        if known || !past.is_over(&change) {
+            taken.push(change);
+        } else {
+            let why = "it was deleted, and the peer has not heard of that: a round tells it".to_owned();
+            refused.push(((change.model, change.record), why));
+        }
+    }
+    Ok((taken, refused))
 }
 
 /// Joins what a peer knows of records into what is known here, and writes the rows of those and of the salvaged ones.

@@ -40,10 +40,10 @@ mod working;
 pub(crate) use error::ApplyError;
 pub use pending::PendingReason;
 
-pub(crate) use group::{Applied, Incoming, Origin, apply_group};
+pub(crate) use group::{Applied, Asks, Incoming, Origin, apply_group};
 pub(crate) use held::{Hold, due, first_due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
-pub(crate) use mend::{Means, Named, join_repairs, salvage};
+pub(crate) use mend::{Means, Named, join_repairs, refuse_past, salvage};
 pub(crate) use pending::{PendingRecord, count as count_pending, is_pending, list as pending_records};
 pub(crate) use refound::{give_to, make_room_for};
 pub(crate) use retry::{retry, retry_all};

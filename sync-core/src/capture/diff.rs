@@ -4,7 +4,8 @@
 
 use crate::{
     change::{Cell, ChangeKind},
-    merge::StoredObject,
+    ledger::Forgotten,
+    merge::{StoredObject, is_alive},
     model::ModelSpec,
     stamp::Stamp,
     store::Binding,
@@ -96,9 +97,10 @@ pub(crate) fn cells(
     cells
 }
 
-/// The generation that follows: an insert is odd, a delete even.
-pub(crate) fn next_generation(object: Option<&StoredObject>) -> u64 {
-    object.map_or(0, |object| object.generation) + 1
+/// The generation that follows: an insert is odd, a delete even. A life begins above those that are forgotten.
+pub(crate) fn next_generation(object: Option<&StoredObject>, forgotten: Forgotten) -> u64 {
+    let known = object.map_or(0, |object| object.generation);
+    if is_alive(known) { known + 1 } else { known.max(forgotten.generation) + 1 }
 }
 
 /// The kind of change that logs `difference`.

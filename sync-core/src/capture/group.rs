@@ -60,16 +60,18 @@ impl<'a> Group<'a> {
         let kind = diff::kind_of(&draft.difference, draft.adopted());
         let Draft { binding, noted, mut row, hashes, object, difference, earlier } = draft;
         let version = if kind == ChangeKind::Adopt { Stamp::NIL } else { id };
+        let next = diff::next_generation(object.as_ref().map(|o| &o.object), self.head.forgotten);
         let (generation, born, columns): (u64, Stamp, Vec<usize>) = match difference {
             Difference::Edit(columns) => {
                 let stored = object.as_ref().map(|loaded| &loaded.object);
                 (stored.map_or(1, |o| o.generation), stored.map_or(version, |o| o.born), columns)
             }
-            Difference::Delete => (diff::next_generation(object.as_ref().map(|o| &o.object)), id, Vec::new()),
-            Difference::Insert | Difference::None => {
-                let next = diff::next_generation(object.as_ref().map(|o| &o.object));
-                (next, version, binding.by_wire.clone())
+            Difference::Delete => (next, id, Vec::new()),
+            // Whether a life is over is known by who began it, so above what is forgotten an adopted record says that.
+            Difference::Insert | Difference::None if !self.head.forgotten.is_nothing() => {
+                (next, id, binding.by_wire.clone())
             }
+            Difference::Insert | Difference::None => (next, version, binding.by_wire.clone()),
         };
         let before = object.as_ref().map_or_else(Clock::new, |loaded| loaded.object.clock.clone());
         let known = object.as_ref().map(|loaded| &loaded.object).filter(|o| o.generation == generation);

@@ -6,6 +6,7 @@ use serde_bytes::ByteBuf;
 use crate::{
     change::{Cell, Change, ChangeKind, Tag},
     ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
+    ledger::Forgotten,
     merge::RecordRange,
     peer::{
         Answer, Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PeerError,
@@ -203,6 +204,7 @@ pub fn answer(request: Request) -> Answer {
             state_hash: StateHash([3; 32]),
             vector: vector(),
             total: 1 << 60,
+            forgotten: Forgotten { generation: 2, removed: 1 << 60 },
         }),
         Request::Repair(request) => Answer::Repair(RepairAnswer {
             ranges: request
@@ -236,6 +238,7 @@ pub const fn variant(error: &PeerError) -> &'static str {
         PeerError::SameDevice { .. } => "SameDevice",
         PeerError::Itself => "Itself",
         PeerError::TailTaken { .. } => "TailTaken",
+        PeerError::Revoked { .. } => "Revoked",
         PeerError::Unauthorized(_) => "Unauthorized",
         PeerError::Forbidden(_) => "Forbidden",
         PeerError::SnapshotRequired => "SnapshotRequired",
@@ -258,6 +261,7 @@ pub fn errors() -> Vec<PeerError> {
         PeerError::SameDevice { device: device(1) },
         PeerError::Itself,
         PeerError::TailTaken { device: device(1), other: device(2) },
+        PeerError::Revoked { device: device(1) },
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,

@@ -75,6 +75,9 @@ pub enum Event {
     },
     /// One group deleted unusually many records: a migration may have rebuilt a table with foreign keys on.
     ManyDeletes(u64),
+    /// There were more open conflicts than [`Limits::max_conflicts`](crate::Limits::max_conflicts): this many of the oldest were dropped, with
+    /// the values that were lost in them.
+    ConflictsDropped(u64),
     /// Changes from too far in the future are kept until this device's clock has caught up.
     Held {
         /// How many.
@@ -149,6 +152,7 @@ impl Events {
                 }));
             }
             Report::ManyDeletes(count) => self.ready.push_back(Event::ManyDeletes(count)),
+            Report::ConflictsDropped(count) => self.ready.push_back(Event::ConflictsDropped(count)),
             Report::Repaired(report) => {
                 self.ready.push_back(Event::Repaired(Box::new((*report).clone())));
             }

@@ -1,10 +1,7 @@
 //! How much history a replica keeps, and for whom.
 
 use super::handle::SyncEngine;
-use crate::{
-    ids::DeviceId,
-    peer::{PruneReport, SyncError},
-};
+use crate::peer::{PruneReport, SyncError};
 
 impl SyncEngine {
     /// Takes changes out of the log that nobody needs any more, as the
@@ -15,15 +12,5 @@ impl SyncEngine {
     pub async fn prune(&self) -> Result<PruneReport, SyncError> {
         self.running()?;
         self.inner.replica.prune().await
-    }
-
-    /// Forgets a member that will not come back: history is not kept for it any more. If it does come back, it reads the
-    /// state and is a member again.
-    ///
-    /// # Errors
-    /// [`SyncError::Store`] if the database refuses.
-    pub async fn forget_member(&self, device: DeviceId) -> Result<(), SyncError> {
-        self.running()?;
-        self.inner.replica.forget_member(device).await
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     ids::{DeviceId, LibraryId, Seq},
     ledger::{self, Head, Renewal},
     members::schema,
-    peer::{MemberHistory, RepairReport, SyncError, peers_called, position_with},
+    peer::{Member, RepairReport, SyncError, peers_called, position_with},
     stamp::Stamp,
     store::sql,
 };
@@ -38,8 +38,8 @@ pub struct Status {
     pub floor: Seq,
     /// How many entries the log has.
     pub entries: u64,
-    /// The other replicas that were heard of, callers among them: those that history is kept for, and those that expired.
-    pub members: Vec<MemberHistory>,
+    /// The devices of the library, as [`members`](SyncEngine::members) lists them.
+    pub members: Vec<Member>,
     /// The device ids that this database had before, oldest first, each with the reason why it was left: the last 64.
     pub renewals: Vec<Renewal>,
 }
@@ -134,7 +134,7 @@ impl SyncEngine {
             peers,
             floor: head.floor.seq,
             entries: ledger::log_entries(&db).await?,
-            members: replica.all_histories(&db, &head).await?,
+            members: replica.members_of(&db, &names, &head).await?,
             renewals: ledger::renewals(&db).await?,
         })
     }

@@ -7,6 +7,7 @@ use super::{
     Head, LedgerError,
     commit::seq_value,
     extend,
+    forgotten::Forgotten,
     origins::{device_of, stamp},
     pages::digest_of,
 };
@@ -23,6 +24,8 @@ pub(crate) struct Snapshot {
     pub(crate) vector: Vector,
     /// True if a record of it was new here.
     pub(crate) news: bool,
+    /// What the peer had forgotten.
+    pub(crate) forgotten: Forgotten,
 }
 
 /// Puts the floor at the end of the log, and what `snapshot` does not cover behind it. `mine` is what was merged here

@@ -122,6 +122,7 @@ impl Commit {
                 ids.insert(device, write.names.intern(write.db, NameKind::Device, device.as_bytes()).await?);
             }
             origins.adopt(vector, &ids);
+            head.forgotten.learn(snapshot.forgotten);
         }
         origins.save(write.db).await?;
         write_objects(write, head, self.objects, &models).await?;

@@ -64,3 +64,32 @@ pub(crate) async fn mark_settled(write: &Write<'_>, library: i64, id: i64) -> Re
     sql::execute(write.db, statement, [library.into(), id.into()]).await?;
     Ok(())
 }
+
+/// How many conflicts one transaction removes.
+const SLICE: i64 = 20_000;
+
+/// Removes settled conflicts from before `before_ms`. Gives how many.
+pub(crate) async fn forget_settled(
+    write: &Write<'_>,
+    library: i64,
+    before_ms: u64,
+) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM sync_conflicts WHERE id IN (SELECT id FROM sync_conflicts \
+                     WHERE library = ? AND judged = 2 AND detected_at < ? ORDER BY id LIMIT ?)";
+    let before = i64::try_from(before_ms).unwrap_or(i64::MAX);
+    sql::execute(write.db, statement, [library.into(), before.into(), SLICE.into()]).await
+}
+
+/// Removes the oldest open conflicts above `most`. Gives how many.
+pub(crate) async fn drop_surplus(write: &Write<'_>, library: i64, most: u64) -> Result<u64, StoreError> {
+    let count = "SELECT count(*) FROM sync_conflicts WHERE library = ? AND judged < 2";
+    let open = sql::one(write.db, count, [library.into()]).await?;
+    let open = open.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))?;
+    let surplus = open.saturating_sub(i64::try_from(most).unwrap_or(i64::MAX));
+    if surplus <= 0 {
+        return Ok(0);
+    }
+    let statement = "DELETE FROM sync_conflicts WHERE id IN (SELECT id FROM sync_conflicts \
+                     WHERE library = ? AND judged < 2 ORDER BY id LIMIT ?)";
+    sql::execute(write.db, statement, [library.into(), surplus.min(SLICE).into()]).await
+}

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LedgerError,
+    forgotten::Forgotten,
     identity::Identity,
     metadata::{self, KEY_RETIRED, KEY_STAMP, Metadata, key_head, pack},
     taken_back::Retired,
@@ -67,6 +68,8 @@ struct Saved {
     /// The group that a flush has begun and not ended.
     open_txn: Option<Stamp>,
     floor: Floor,
+    #[serde(default)]
+    forgotten: Forgotten,
 }
 
 /// See the [module](self).
@@ -85,6 +88,8 @@ pub(crate) struct Head {
     pub(crate) previous: Option<Stamp>,
     pub(crate) open_txn: Option<Stamp>,
     pub(crate) floor: Floor,
+    /// What the tombstones were that are gone.
+    pub(crate) forgotten: Forgotten,
     /// The device ids of which a part was taken back.
     pub(crate) retired: Vec<Retired>,
     /// The largest id in `sync_objects`.
@@ -118,6 +123,7 @@ impl Head {
             previous: saved.previous,
             open_txn: saved.open_txn,
             floor: saved.floor,
+            forgotten: saved.forgotten,
             retired: metadata.packed(KEY_RETIRED)?.unwrap_or_default(),
             last_object,
         })
@@ -127,6 +133,11 @@ impl Head {
     /// makes no older stamp one from the future: it was in order when it came.
     pub(crate) fn latest_ms(&self, now_ms: u64, max_drift_ms: u64) -> u64 {
         now_ms.max(self.clock.last().ms()).saturating_add(max_drift_ms)
+    }
+
+    /// The largest place in `sync_objects`.
+    pub(crate) const fn last_object(&self) -> i64 {
+        self.last_object
     }
 
     /// The id that a record never seen before gets in `sync_objects`.
@@ -144,6 +155,7 @@ impl Head {
             previous: self.previous,
             open_txn: self.open_txn,
             floor: self.floor.clone(),
+            forgotten: self.forgotten,
         };
         let values = [
             (key_head(self.library), pack(&saved)?),

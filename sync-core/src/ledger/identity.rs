@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Head, LedgerError,
+    Forgotten, Head, LedgerError,
     head::Floor,
     metadata::{
         self, KEY_DEVICE, KEY_FINGERPRINT, KEY_FORMAT, KEY_LIBRARY, KEY_LOG, KEY_PROBE, KEY_RENEWALS,
@@ -235,5 +235,6 @@ pub(crate) async fn move_to(
     head.digest = Digest::default();
     head.open_txn = None;
     head.floor = Floor::default();
+    head.forgotten = Forgotten::default();
     head.renew(write, RenewalReason::Joined, runtime).await
 }

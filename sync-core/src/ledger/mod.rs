@@ -16,6 +16,7 @@
 //! * `walk` all of it, a part at a time
 //! * `adopt` what a complete snapshot makes of the log
 //! * `prune` the beginning of the log goes
+//! * `forgotten` tombstones that go too
 //! * `found` objects as they are found, damaged ones among them
 //! * `survey` a look at everything: what is damaged, and digests of the rest
 
@@ -24,6 +25,7 @@ mod chain;
 mod commit;
 mod conflicts;
 mod error;
+mod forgotten;
 mod found;
 mod head;
 mod identity;
@@ -41,7 +43,9 @@ pub(crate) use error::LedgerError;
 pub(crate) use adopt::Snapshot;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
-pub(crate) use conflicts::{mark_settled, settle_conflicts};
+pub(crate) use conflicts::{drop_surplus, forget_settled, mark_settled, settle_conflicts};
+pub use forgotten::Forgotten;
+pub(crate) use forgotten::{Sweep, Swept, missed, sweep_slice};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
 pub(crate) use head::Head;
 pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};

@@ -7,7 +7,9 @@ use sea_orm::{ConnectionTrait, QueryResult, Value, entity::prelude::*};
 
 use super::record::{self, system_model};
 use crate::{
+    change::Strategy,
     ids::DeviceId,
+    model::{ColumnRule, Rules},
     store::{StoreError, sql},
     vector::Vector,
 };
@@ -16,7 +18,7 @@ use crate::{
 pub(crate) const MODEL: &str = "sync_devices";
 
 /// Times are told in whole days.
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// One row of `sync_devices`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -37,9 +39,11 @@ pub(crate) struct Model {
     pub left_at: Option<i64>,
     /// Its vector on that last day, as MessagePack.
     pub have: Option<Vec<u8>>,
+    /// When it was revoked. The largest counts: nothing that the device says of itself takes it back.
+    pub revoked_at: Option<i64>,
 }
 
-system_model!(MODEL);
+system_model!(MODEL, Rules::new().column(Column::RevokedAt, ColumnRule::new().strategy(Strategy::Max)));
 
 /// The day of a time, both in milliseconds since the Unix epoch.
 pub(crate) fn day_of(ms: u64) -> i64 {
@@ -57,12 +61,29 @@ pub(crate) struct Record {
     pub(crate) left_at: Option<i64>,
     /// `None` also where a later version writes it in another way.
     pub(crate) have: Option<Vector>,
+    pub(crate) revoked_at: Option<i64>,
+}
+
+impl Record {
+    /// The record of a device that said nothing yet.
+    pub(crate) const fn of(device: DeviceId) -> Self {
+        Self {
+            device,
+            name: None,
+            first_seen: None,
+            last_seen: None,
+            replaces: None,
+            left_at: None,
+            have: None,
+            revoked_at: None,
+        }
+    }
 }
 
 impl record::Record for Record {
     const TABLE: &'static str = MODEL;
     const COLUMNS: &'static [&'static str] =
-        &["id", "name", "first_seen", "last_seen", "replaces", "left_at", "have"];
+        &["id", "name", "first_seen", "last_seen", "replaces", "left_at", "have", "revoked_at"];
 
     fn read(row: &QueryResult) -> Result<Self, StoreError> {
         let device = |bytes: &[u8]| Ok::<_, StoreError>(DeviceId::from_bytes(sql::bytes(bytes, "a device")?));
@@ -76,6 +97,7 @@ impl record::Record for Record {
             replaces: replaces.map(|bytes| device(&bytes)).transpose()?,
             left_at: sql::column(row, 5)?,
             have: have.and_then(|bytes| rmp_serde::from_slice(&bytes).ok()),
+            revoked_at: sql::column(row, 7)?,
         })
     }
 
@@ -90,6 +112,7 @@ impl record::Record for Record {
             self.replaces.map(|device| device.as_bytes().to_vec()).into(),
             self.left_at.into(),
             have.into(),
+            self.revoked_at.into(),
         ])
     }
 }
@@ -97,6 +120,13 @@ impl record::Record for Record {
 /// All records, by device.
 pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Record>, StoreError> {
     record::select(db, "ORDER BY id", []).await
+}
+
+/// True if the device was revoked.
+pub(crate) async fn is_revoked<C: ConnectionTrait>(db: &C, device: DeviceId) -> Result<bool, StoreError> {
+    let statement = "SELECT revoked_at IS NOT NULL FROM sync_devices WHERE id = ?";
+    let row = sql::one(db, statement, [device.as_bytes().to_vec().into()]).await?;
+    Ok(row.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0)
 }
 
 /// The record of a device.

@@ -1,4 +1,4 @@
-//! What the engine's own models have in common: how their records are read and written, and that they have no rules.
+//! What the engine's own models have in common: how their records are read and written, and what they go without.
 
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
@@ -44,10 +44,13 @@ pub(super) async fn put<R: Record, C: ConnectionTrait>(db: &C, record: &R) -> Re
     Ok(())
 }
 
-/// Makes the entity `Model` beside it a model of the engine's own: no relations, hooks, rules or functions, for no program but the
-/// engine writes it.
+/// Makes the entity `Model` beside it a model of the engine's own: no relations, hooks or functions, for no program but the engine
+/// writes it. `$rules` are those of its columns, if it has any.
 macro_rules! system_model {
     ($name:expr) => {
+        system_model!($name, crate::model::Rules::new());
+    };
+    ($name:expr, $rules:expr) => {
         /// None.
         #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
         pub(crate) enum Relation {}
@@ -58,7 +61,7 @@ macro_rules! system_model {
             const SYNC_ID: &'static str = $name;
 
             fn rules() -> crate::model::Rules {
-                crate::model::Rules::new().without_merge().without_should_sync()
+                $rules.without_merge().without_should_sync()
             }
         }
     };

@@ -11,6 +11,7 @@
 //! * `join` an object learns a change
 //! * `conflict` what was lost in a join, and to what
 //! * `digest` one number for all alive objects of a library
+//! * `past` what speaks of records whose tombstones are gone
 //! * `ranges` such numbers for ranges of records, to find where two replicas differ
 //! * `stored`, `pack` an object as it lies beside its row, and its bytes
 
@@ -27,6 +28,7 @@ mod laws;
 mod object;
 mod pack;
 mod parts;
+mod past;
 mod ranges;
 mod rule;
 #[cfg(test)]
@@ -42,6 +44,7 @@ pub use join::{Changed, Joined, join};
 pub(crate) use object::is_alive;
 pub use object::{Object, merge_objects};
 pub use pack::{ColumnIds, Corrupt, NotInterned};
+pub(crate) use past::{Past, lost_with, must_be_told};
 pub use ranges::RecordRange;
 pub(crate) use ranges::{Census, Counted, place_of};
 pub use rule::{Write, keeps_value, shown};

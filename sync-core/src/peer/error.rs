@@ -39,6 +39,12 @@ pub enum PeerError {
         /// The one that was known before.
         other: DeviceId,
     },
+    /// The device was revoked: what it has stays its own, and it takes part in this library no more.
+    #[error("device {device} was revoked: it keeps what it has, and this library syncs with it no more")]
+    Revoked {
+        /// The device, of one side or the other.
+        device: DeviceId,
+    },
     /// No or wrong credentials: log in again.
     #[error("the peer did not accept the credentials: {0}")]
     Unauthorized(String),

@@ -8,11 +8,16 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use super::{PeerError, PushRequest, StatePart, SyncError, positions, replica::Replica, round::Round};
+use super::{
+    PeerError, PushRequest, StatePart, SyncError, positions,
+    reading::{GIVEN, Part},
+    replica::Replica,
+    round::Round,
+};
 use crate::{
-    apply::{Incoming, Origin},
+    apply::{Asks, Incoming, Origin},
     change::Change,
-    ids::LibraryId,
+    ids::{DeviceId, LibraryId},
     ledger::{self, Head, Snapshot},
 };
 
@@ -30,11 +35,17 @@ impl Round<'_> {
         }
         let replica = self.replica;
         // From the beginning in each round: a peer that was restored in between would not say that it lost a part of this.
-        let (mut cursor, mut news) = (None, false);
+        let (mut cursor, mut news, mut forgotten) = (None, false, None);
         loop {
             let limits = &replica.limits;
             let (head, page) =
                 replica.state_page(cursor.take(), limits.page_entries, limits.page_bytes / 2).await?;
+            if forgotten.is_some_and(|before| before != head.forgotten) {
+                // A record that was to come may have gone: from the beginning again.
+                forgotten = None;
+                continue;
+            }
+            let begins = forgotten.replace(head.forgotten).is_none();
             let objects: Vec<ByteBuf> = page.objects.into_iter().map(ByteBuf::from).collect();
             self.report.bytes_sent += objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             self.report.snapshot_sent += objects.len() as u64;
@@ -45,7 +56,7 @@ impl Round<'_> {
                 log_id: head.identity.log_id,
                 changes: Vec::new(),
                 pull: None,
-                state: Some(StatePart { objects, complete, news }),
+                state: Some(StatePart { objects, complete, news, begins, forgotten: head.forgotten }),
             };
             let answer = self.peer.push(request).await?;
             self.theirs.vector = answer.vector;
@@ -78,6 +89,7 @@ impl Replica {
     pub(super) async fn take_state(
         self: &Arc<Self>,
         library: LibraryId,
+        device: DeviceId,
         state: StatePart,
     ) -> Result<u64, SyncError> {
         let records = state
@@ -90,8 +102,14 @@ impl Replica {
             })
             .collect::<Result<Vec<_>, SyncError>>()?;
         let news = state.news;
-        let complete = state.complete.map(|vector| Snapshot { vector, news });
-        let received = self.receive(library, vec![records], Origin::Feed { complete }, None).await?;
+        let forgotten = state.forgotten;
+        let complete = state.complete.map(|vector| Snapshot { vector, news, forgotten });
+        let origin = Origin::Feed { complete, asks: Asks::Nothing };
+        let part = Part { device, way: GIVEN, begins: state.begins, forgotten };
+        let received = self.receive(library, vec![records], origin, None, Some(part)).await?;
+        if received.outdated {
+            return Err(PeerError::Busy("something was forgotten while the state was given".into()).into());
+        }
         Ok(received.news)
     }
 }

@@ -9,6 +9,7 @@ use super::{Hello, Peer, PeerError, SyncError, replica::Replica};
 use crate::{
     ids::DeviceId,
     ledger::{self, Head, RenewalReason},
+    members::devices,
 };
 
 /// How often a round says `hello` until it goes on with what it knows.
@@ -77,8 +78,17 @@ async fn check(replica: &Arc<Replica>, mine: &Hello, theirs: &Hello) -> Result<(
 }
 
 impl Replica {
-    /// Refuses a device whose stamps would be taken for those of another one.
+    /// Refuses a device that was revoked, as far as it is known here.
+    pub(super) async fn check_revoked(&self, device: DeviceId) -> Result<(), SyncError> {
+        match devices::is_revoked(self.store.db(), device).await? {
+            true => Err(PeerError::Revoked { device }.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses a device that was revoked, and one whose stamps would be taken for those of another one.
     async fn admit(&self, device: DeviceId) -> Result<(), SyncError> {
+        self.check_revoked(device).await?;
         let (_, names) = self.store.read().await?;
         match ledger::tail_taken(&names, device) {
             Some(other) => Err(PeerError::TailTaken { device, other }.into()),

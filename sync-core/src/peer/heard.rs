@@ -1,4 +1,4 @@
-//! What others have of this log, as far as they said: whom history is kept for.
+//! What others have of this log, as far as they said it to this replica.
 //!
 //! Invariant: what is remembered of a member is what it said itself, last. It may be less than what the member has by
 //! now; it is more only if the member was restored from a backup, and then its next round reads the state.
@@ -12,30 +12,27 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    History, Retention, SyncError,
+    SyncError,
     positions::{self, CALLED, CALLS, Position},
     replica::Replica,
-    retention::ms,
 };
 use crate::{
     ids::{DeviceId, LogId, Seq},
-    ledger::{Cover, Head},
+    ledger::Head,
     store::Write,
     vector::Vector,
 };
 
-/// Another replica of the library, as far as this one was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemberHistory {
-    /// Its device id.
-    pub device: DeviceId,
-    /// When it was last heard of, in milliseconds since the Unix epoch, as this machine believed.
-    pub seen_ms: u64,
-    /// True if it was not heard of for longer than [`Retention::warn_after`].
-    pub silent: bool,
-    /// True if it was not heard of for longer than [`Retention::expire_after`]: history is not kept for it any more.
-    pub expired: bool,
+/// What another replica last said to this one, in a round of either side.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Said {
+    pub(super) seen_ms: u64,
+    /// What it has merged.
+    pub(super) vector: Vector,
+    /// Everything of our log up to here is there.
+    pub(super) seq: Seq,
+    /// True if this replica calls it.
+    pub(super) is_called: bool,
 }
 
 /// What a caller said of itself.
@@ -119,6 +116,11 @@ impl Replica {
         })
     }
 
+    /// True if somebody reads the state feed, or did a moment ago.
+    pub(super) fn is_read(&self) -> bool {
+        self.leased() != Seq(u64::MAX)
+    }
+
     /// Saves what callers said since the last time.
     pub(super) async fn save_callers(&self, write: &Write<'_>, head: &Head) -> Result<(), SyncError> {
         let heard = self.with_callers(|callers| callers.heard.clone());
@@ -134,67 +136,43 @@ impl Replica {
         Ok(())
     }
 
-    /// All others, and what each has; those whom history is not kept for are marked as expired.
-    pub(crate) async fn histories<C: ConnectionTrait>(
+    /// What all others said last.
+    pub(super) async fn said<C: ConnectionTrait>(
         &self,
         db: &C,
         head: &Head,
-        retention: &Retention,
-    ) -> Result<Vec<(MemberHistory, Cover)>, SyncError> {
+    ) -> Result<BTreeMap<DeviceId, Said>, SyncError> {
         let marks = positions::marks(db, head.library).await?;
-        let mut known: BTreeMap<DeviceId, (u64, Cover)> = BTreeMap::new();
+        let mut known: BTreeMap<DeviceId, Said> = BTreeMap::new();
         for (device, position) in positions::all::<_, Position>(db, head.library, CALLED).await? {
             let seq = if position.marks == marks { position.sent } else { Seq(0) };
-            known.insert(device, (position.seen_ms, Cover { device, vector: position.vector, seq }));
+            let Position { seen_ms, vector, .. } = position;
+            known.insert(device, Said { seen_ms, vector, seq, is_called: true });
         }
         let mut calls = positions::all::<_, Heard>(db, head.library, CALLS).await?;
         calls.extend(self.with_callers(|callers| callers.heard.clone()));
         for (device, heard) in calls {
-            if retention.history == History::Own && !known.contains_key(&device) {
-                continue;
-            }
             let sure = heard.log_id == Some(head.identity.log_id) && heard.marks == marks;
             let seq = if sure { heard.seq } else { Seq(0) };
-            let (seen_ms, cover) =
-                known.entry(device).or_insert((0, Cover { device, vector: Vector::new(), seq: Seq(0) }));
-            cover.seq = cover.seq.max(seq);
-            if heard.seen_ms >= *seen_ms {
-                (*seen_ms, cover.vector) = (heard.seen_ms, heard.vector);
+            let silent = Said { seen_ms: 0, vector: Vector::new(), seq: Seq(0), is_called: false };
+            let said = known.entry(device).or_insert(silent);
+            said.seq = said.seq.max(seq);
+            if heard.seen_ms >= said.seen_ms {
+                (said.seen_ms, said.vector) = (heard.seen_ms, heard.vector);
             }
         }
         known.remove(&head.identity.device);
-        let now_ms = self.now_ms();
-        let members = known.into_iter().map(|(device, (seen_ms, cover))| {
-            let silence = now_ms.saturating_sub(seen_ms);
-            let silent = silence > ms(retention.warn_after);
-            let expired = retention.expire_after.is_some_and(|after| silence > ms(after));
-            (MemberHistory { device, seen_ms, silent, expired }, cover)
-        });
-        Ok(members.collect())
+        Ok(known)
     }
 
-    /// All others; also those whom this replica keeps no history for because it only follows.
-    pub(crate) async fn all_histories<C: ConnectionTrait>(
+    /// Forgets what a device said. True if it had said something.
+    pub(super) async fn forget_said(
         &self,
-        db: &C,
+        write: &Write<'_>,
         head: &Head,
-    ) -> Result<Vec<MemberHistory>, SyncError> {
-        let retention = Retention { history: History::Shared, ..self.retention.clone() };
-        Ok(self.histories(db, head, &retention).await?.into_iter().map(|(member, _)| member).collect())
-    }
-
-    /// Forgets a member: history is not kept for it any more. If it comes back it is one again.
-    pub(crate) async fn forget_member(self: &Arc<Self>, device: DeviceId) -> Result<(), SyncError> {
-        let replica = self.clone();
-        self.store
-            .write(move |write| {
-                Box::pin(async move {
-                    let head = Head::load(write.db, &write.names).await?;
-                    positions::forget(write.db, head.library, device).await?;
-                    replica.with_callers(|callers| callers.heard.remove(&device));
-                    Ok(())
-                })
-            })
-            .await
+        device: DeviceId,
+    ) -> Result<bool, SyncError> {
+        let saved = positions::forget(write.db, head.library, device).await?;
+        Ok(self.with_callers(|callers| callers.heard.remove(&device)).is_some() || saved)
     }
 }

@@ -34,6 +34,9 @@ pub struct Limits {
     pub repair_every_ms: Option<u64>,
     /// How many records one repair mends at most; what is left is for the next. Default: 20,000.
     pub repair_records: u32,
+    /// How many open conflicts are kept. Of more the oldest are dropped, with the values that were lost in them, and an event tells
+    /// how many. Default: 100,000.
+    pub max_conflicts: u64,
     /// How many events wait for a slow reader before it misses some. Default: 1,024.
     pub event_buffer: usize,
     /// How many hints of the hooks wait for the flusher. Default: 1,024.
@@ -54,6 +57,7 @@ impl Default for Limits {
             report_deletes: 10_000,
             repair_every_ms: Some(60_000),
             repair_records: 20_000,
+            max_conflicts: 100_000,
             event_buffer: 1_024,
             hook_queue: 1_024,
         }

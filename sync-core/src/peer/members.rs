@@ -3,20 +3,22 @@
 //! Invariant: a device's record is written in a round and never before, so a database that meets nobody logs nothing but what its
 //! application writes; and it is written again when the day, the name or the id is another, not with each round.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::ConnectionTrait;
 
 use super::{
-    SyncError, positions,
+    SyncError,
+    heard::Said,
     replica::{Replica, Report},
+    retention::ms,
 };
 use crate::{
     capture::{self, Batch},
-    ids::DeviceId,
+    ids::{DeviceId, Seq},
     ledger::{self, Head},
-    members::devices::{self, Record, day_of},
-    store::{Bindings, Names, Write, sql},
+    members::devices::{self, DAY_MS, Record, day_of},
+    store::{Bindings, Names, Write},
     vector::Vector,
 };
 
@@ -33,15 +35,50 @@ pub struct Member {
     /// The day on which it first took part, in milliseconds since the Unix epoch. `None` for a peer that wrote no record of
     /// itself: its program is older.
     pub first_seen_ms: Option<u64>,
-    /// The day on which it last took part, as far as it is known here.
+    /// The day on which it last took part, as its record tells.
     pub last_seen_ms: Option<u64>,
+    /// When this device itself last heard of it in a round, in milliseconds since the Unix epoch. `None` if the two never met.
+    pub heard_ms: Option<u64>,
     /// The device id that its database had before. That one may still be in use, by the database that this one was copied
     /// from.
     pub replaces: Option<DeviceId>,
     /// When it was said to be gone, if it was.
     pub left_at_ms: Option<u64>,
-    /// What it surely has: as it last told this device in a round, and as its own record tells. `None` if it never told.
+    /// When it was revoked, if it was ([`revoke`](crate::SyncEngine::revoke)).
+    pub revoked_at_ms: Option<u64>,
+    /// What it has: as it last told this device in a round or as its record tells, whichever is newer. `None` if it never told.
     pub vector: Option<Vector>,
+    /// Whether it is waited for.
+    pub standing: Standing,
+}
+
+/// Whether history is kept for a [`Member`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It takes part.
+    Active,
+    /// It was not heard of for longer than [`Retention::warn_after`](super::Retention::warn_after). History is kept for it still.
+    Silent,
+    /// It was not heard of for longer than [`Retention::expire_after`](super::Retention::expire_after): history is not kept for it
+    /// any more. It comes back by reading the state.
+    Expired,
+    /// It was revoked: it is refused, and history is not kept for it.
+    Revoked,
+    /// It was said to be gone ([`remove_member`](crate::SyncEngine::remove_member)). It comes back in the same way.
+    Gone,
+}
+
+/// A member, and whether its word counts.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) member: Member,
+    /// Everything of our log up to here is there.
+    pub(super) seq: Seq,
+    /// True if history is kept for it. A device that does not say what it has does not keep all of the library.
+    pub(super) counts: bool,
+    /// True if this replica calls it.
+    pub(super) is_called: bool,
 }
 
 impl Replica {
@@ -75,13 +112,11 @@ impl Replica {
             let renewals = ledger::renewals(db).await?;
             let replaces = renewals.last().filter(|last| last.reason.stays_in_the_library());
             return Ok(Some(Record {
-                device,
                 name: self.device_name.clone(),
                 first_seen: Some(today),
                 last_seen: Some(today),
                 replaces: replaces.map(|last| last.former),
-                left_at: None,
-                have: None,
+                ..Record::of(device)
             }));
         };
         let renamed = self.device_name.is_some() && self.device_name != known.name;
@@ -105,10 +140,36 @@ impl Replica {
                     if device == head.identity.device {
                         return Err(SyncError::OwnDevice);
                     }
-                    let known =
-                        devices::find(write.db, device).await?.filter(|known| known.left_at.is_none());
-                    let Some(known) = known else { return Ok(false) };
+                    let was_heard = replica.forget_said(write, &head, device).await?;
+                    let Some(known) = devices::find(write.db, device).await? else { return Ok(was_heard) };
+                    if known.left_at.is_some() {
+                        return Ok(false);
+                    }
                     let record = Record { left_at: Some(day_of(replica.now_ms())), ..known };
+                    replica.put(write, &bindings, &mut head, &record).await?;
+                    Ok(true)
+                })
+            })
+            .await
+    }
+
+    /// Revokes a device. Gives false if it was revoked already.
+    pub(crate) async fn revoke(self: &Arc<Self>, device: DeviceId) -> Result<bool, SyncError> {
+        let replica = self.clone();
+        self.store
+            .write(move |write| {
+                Box::pin(async move {
+                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
+                    if device == head.identity.device {
+                        return Err(SyncError::OwnDevice);
+                    }
+                    let known = devices::find(write.db, device).await?;
+                    if known.as_ref().is_some_and(|known| known.revoked_at.is_some()) {
+                        return Ok(false);
+                    }
+                    replica.forget_said(write, &head, device).await?;
+                    let revoked_at = i64::try_from(replica.now_ms()).ok();
+                    let record = Record { revoked_at, ..known.unwrap_or(Record::of(device)) };
                     replica.put(write, &bindings, &mut head, &record).await?;
                     Ok(true)
                 })
@@ -143,52 +204,96 @@ impl Replica {
     pub(crate) async fn members(&self) -> Result<Vec<Member>, SyncError> {
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        members(&db, &names, &head).await
+        self.members_of(&db, &names, &head).await
     }
-}
 
-/// The members of the library of `head`, by device: those with a record, and those that a round was made with.
-pub(crate) async fn members<C: ConnectionTrait>(
-    db: &C,
-    names: &Names,
-    head: &Head,
-) -> Result<Vec<Member>, SyncError> {
-    let me = head.identity.device;
-    let mut members = BTreeMap::new();
-    for record in devices::all(db).await? {
-        members.insert(record.device, of_record(record, me));
+    /// The members of the library of `head`, by device.
+    pub(crate) async fn members_of<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        names: &Names,
+        head: &Head,
+    ) -> Result<Vec<Member>, SyncError> {
+        let known = self.known_members(db, names, head).await?;
+        Ok(known.into_iter().map(|known| known.member).collect())
     }
-    members.entry(me).or_insert_with(|| unknown(me, me)).vector =
-        Some(ledger::vector(db, names, head.library).await?);
-    let rows = sql::all(
-        db,
-        "SELECT device FROM sync_positions WHERE library = ? AND scope = x''",
-        [head.library.into()],
-    )
-    .await?;
-    for row in &rows {
-        let device = DeviceId::from_bytes(sql::bytes(&sql::column::<Vec<u8>>(row, 0)?, "a device")?);
-        let told = positions::load(db, head.library, device).await?.vector;
-        let member = members.entry(device).or_insert_with(|| unknown(device, me));
-        member.vector = Some(match member.vector.take() {
-            Some(known) => known.joined(&told),
-            None => told,
-        });
+
+    /// Those with a record, those that a round was made with, and this one.
+    pub(super) async fn known_members<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        names: &Names,
+        head: &Head,
+    ) -> Result<Vec<Known>, SyncError> {
+        let me = head.identity.device;
+        let mut said = self.said(db, head).await?;
+        let mut known = Vec::new();
+        for record in devices::all(db).await? {
+            let said = said.remove(&record.device);
+            known.push(self.judge_member(of_record(record, me), said));
+        }
+        // Their programs are older.
+        known.extend(
+            said.into_iter().map(|(device, said)| self.judge_member(unknown(device, me), Some(said))),
+        );
+        let mine = match known.iter().position(|known| known.member.is_this_one) {
+            Some(at) => &mut known[at],
+            None => {
+                known.push(self.judge_member(unknown(me, me), None));
+                known.last_mut().expect("one was pushed")
+            }
+        };
+        mine.counts = false;
+        mine.member.standing = Standing::Active;
+        mine.member.vector = Some(ledger::vector(db, names, head.library).await?);
+        known.sort_by_key(|known| known.member.device);
+        Ok(known)
     }
-    Ok(members.into_values().collect())
+
+    fn judge_member(&self, mut member: Member, said: Option<Said>) -> Known {
+        let has_record = member.first_seen_ms.is_some() || member.last_seen_ms.is_some();
+        // A record without a vector is one of a device that keeps a part of the library, or all in a way that is not known here.
+        let says_what_it_has = !has_record || member.vector.is_some();
+        let (mut seq, mut is_called) = (Seq(0), false);
+        if let Some(said) = said {
+            (seq, is_called) = (said.seq, said.is_called);
+            member.heard_ms = Some(said.seen_ms);
+            // The older of the two may be more: of a device that was restored from a backup since.
+            if member.vector.is_none() || member.last_seen_ms.is_none_or(|day| day <= said.seen_ms) {
+                member.vector = Some(said.vector);
+            }
+        }
+        // A record says the day, not when.
+        let day_ends = member.last_seen_ms.map_or(0, |day| day.saturating_add(DAY_MS));
+        let silence = self.now_ms().saturating_sub(day_ends.max(member.heard_ms.unwrap_or(0)));
+        let longer = |than: Duration| silence > ms(than);
+        member.standing = if member.revoked_at_ms.is_some() {
+            Standing::Revoked
+        } else if member.left_at_ms.is_some() {
+            Standing::Gone
+        } else if self.retention.expire_after.is_some_and(longer) {
+            Standing::Expired
+        } else if longer(self.retention.warn_after) {
+            Standing::Silent
+        } else {
+            Standing::Active
+        };
+        let counts = says_what_it_has && matches!(member.standing, Standing::Active | Standing::Silent);
+        Known { member, seq, counts, is_called }
+    }
 }
 
 fn of_record(record: Record, me: DeviceId) -> Member {
     let time = |day: Option<i64>| day.map(|day| u64::try_from(day).unwrap_or(0));
     Member {
-        device: record.device,
-        is_this_one: record.device == me,
         name: record.name,
         first_seen_ms: time(record.first_seen),
         last_seen_ms: time(record.last_seen),
         replaces: record.replaces,
         left_at_ms: time(record.left_at),
+        revoked_at_ms: time(record.revoked_at),
         vector: record.have,
+        ..unknown(record.device, me)
     }
 }
 
@@ -199,8 +304,11 @@ fn unknown(device: DeviceId, me: DeviceId) -> Member {
         name: None,
         first_seen_ms: None,
         last_seen_ms: None,
+        heard_ms: None,
         replaces: None,
         left_at_ms: None,
+        revoked_at_ms: None,
         vector: None,
+        standing: Standing::Active,
     }
 }

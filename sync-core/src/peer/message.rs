@@ -5,7 +5,7 @@ use serde_bytes::ByteBuf;
 
 use crate::{
     ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
-    ledger::Retired,
+    ledger::{Forgotten, Retired},
     stamp::Stamp,
     vector::Vector,
 };
@@ -130,6 +130,16 @@ pub struct StatePart {
     pub complete: Option<Vector>,
     /// True if a page before was answered with a number of merged changes: something of it was new to the receiver.
     pub news: bool,
+    /// True with the first page.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub begins: bool,
+    /// What the pusher knows nothing of any more: the receiver has no such record when it has all of the state.
+    #[serde(default, skip_serializing_if = "Forgotten::is_nothing")]
+    pub forgotten: Forgotten,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A change that was not taken, with the reason.
@@ -204,6 +214,10 @@ pub struct ObjectsPage {
     pub vector: Vector,
     /// How many records the feed holds in all, for a progress bar; approximate.
     pub total: u64,
+    /// What the peer knows nothing of any more: the reader has no such record when the feed is complete. Where this differs from
+    /// what the first page said, the reader begins anew.
+    #[serde(default, skip_serializing_if = "Forgotten::is_nothing")]
+    pub forgotten: Forgotten,
 }
 
 /// A hint that there is something to pull.

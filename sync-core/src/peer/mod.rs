@@ -19,6 +19,7 @@ mod message;
 mod outcomes;
 mod positions;
 mod prune;
+mod reading;
 mod receive;
 mod repair;
 mod replica;
@@ -42,10 +43,9 @@ pub use message::{
     PushRequest, PushResponse, Refused, StatePart,
 };
 
-pub use heard::MemberHistory;
 pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
-pub use members::Member;
+pub use members::{Member, Standing};
 pub use prune::PruneReport;
 pub use repair::{
     RangeDigests, RepairAnswer, RepairReport, RepairRequest, RepairedName, RepairedRecord, ReplayReport,

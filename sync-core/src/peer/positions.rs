@@ -141,6 +141,36 @@ pub(crate) async fn save<C: ConnectionTrait>(
     save_as(db, library, device, CALLED, position).await
 }
 
+/// What is known of a peer in this scope.
+pub(crate) async fn load_as<C: ConnectionTrait, T: DeserializeOwned>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+    scope: &[u8],
+) -> Result<Option<T>, LedgerError> {
+    let statement = "SELECT state FROM sync_positions WHERE device = ? AND library = ? AND scope = ?";
+    let values = [device.as_bytes().to_vec().into(), library.into(), scope.to_vec().into()];
+    let row = sql::one(db, statement, values).await?;
+    row.map(|row| {
+        rmp_serde::from_slice(&sql::column::<Vec<u8>>(&row, 0)?)
+            .map_err(|error| LedgerError::Corrupt(format!("what is known of {device}: {error}")))
+    })
+    .transpose()
+}
+
+/// Forgets what is known of a peer in this scope.
+pub(crate) async fn drop_as<C: ConnectionTrait>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+    scope: &[u8],
+) -> Result<(), LedgerError> {
+    let statement = "DELETE FROM sync_positions WHERE device = ? AND library = ? AND scope = ?";
+    let values = [device.as_bytes().to_vec().into(), library.into(), scope.to_vec().into()];
+    sql::execute(db, statement, values).await?;
+    Ok(())
+}
+
 /// Saves what is known of a peer in this scope.
 pub(crate) async fn save_as<C: ConnectionTrait, T: Serialize>(
     db: &C,
@@ -160,13 +190,13 @@ pub(crate) async fn save_as<C: ConnectionTrait, T: Serialize>(
     Ok(())
 }
 
-/// Forgets a peer.
+/// Forgets a peer. True if it was known.
 pub(crate) async fn forget<C: ConnectionTrait>(
     db: &C,
     library: i64,
     device: DeviceId,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let statement = "DELETE FROM sync_positions WHERE device = ? AND library = ?";
-    sql::execute(db, statement, [device.as_bytes().to_vec().into(), library.into()]).await?;
-    Ok(())
+    let gone = sql::execute(db, statement, [device.as_bytes().to_vec().into(), library.into()]).await?;
+    Ok(gone > 0)
 }

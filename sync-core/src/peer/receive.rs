@@ -9,11 +9,12 @@ use super::{
     clocks::refuse_taken_back,
     identity::refuse_taken_tails,
     positions,
+    reading::{Opened, Part, Reading},
     replica::{Replica, Report},
     stage::Stage,
 };
 use crate::{
-    apply::{self, Hold, Incoming, Origin},
+    apply::{self, Asks, Hold, Incoming, Origin},
     capture::Batch,
     ids::{DeviceId, LibraryId, Seq},
     ledger::{self, Head},
@@ -24,13 +25,14 @@ use crate::{
 
 impl Replica {
     /// Takes in whole groups of `library`: what is dirty is flushed, what is due is merged, the rest is held. The position
-    /// with the sender, if it is one to keep, is saved in the same transaction.
+    /// with the sender, if it is one to keep, is saved in the same transaction. Of a part of a state, `part` says which.
     pub(crate) async fn receive(
         self: &Arc<Self>,
         library: LibraryId,
         mut groups: Vec<Vec<Incoming>>,
-        origin: Origin,
+        mut origin: Origin,
         from: Option<(DeviceId, positions::Position)>,
+        part: Option<Part>,
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         let stage = Stage::Apply;
@@ -42,28 +44,54 @@ impl Replica {
                     replica.doubt_identity(write, &groups).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     head.is_of(library)?;
+                    let mut reading = None;
+                    if let Some(part) = &part {
+                        match Reading::open(write, &head, part).await? {
+                            Opened::Plain => {}
+                            Opened::Tracked(known) => reading = Some((part, known)),
+                            Opened::Outdated => {
+                                return Ok(Received { outdated: true, ..Received::default() });
+                            }
+                        }
+                    }
+                    let mut covered = None;
+                    if let (Origin::Feed { complete, asks }, Some(_)) = (&mut origin, &reading) {
+                        *asks = Asks::Known;
+                        covered = complete.as_ref().map(|snapshot| snapshot.vector.clone());
+                    }
                     let mut refused = refuse_taken_tails(&write.names, &mut groups);
                     refused.extend(refuse_taken_back(&head, &mut groups));
                     let mut received = Received { refused, ..Received::default() };
                     let is_feed = matches!(origin, Origin::Feed { .. });
-                    let is_last = matches!(origin, Origin::Feed { complete: Some(_) });
+                    let is_last = matches!(origin, Origin::Feed { complete: Some(_), .. });
                     let due = if is_feed {
                         replica.records(groups)?
                     } else {
                         replica.sort(write, &head, groups, &mut received).await?
                     };
                     let now_ms = replica.now_ms();
-                    let applied =
+                    let mut applied =
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
+                    let untold = std::mem::take(&mut applied.untold);
+                    replica.tell_again(write, &bindings, &mut head, untold).await?;
+                    if let Some((part, mut reading)) = reading {
+                        reading.note(&applied.known);
+                        let ended =
+                            replica.went_on(write, &bindings, &mut head, part, reading, covered).await?;
+                        received.news += ended.news;
+                        received.conflicts += ended.conflicts.len() as u64;
+                        received.pending += ended.pending.len() as u64;
+                        replica.report_applied(write, ended);
+                    }
                     received.merged = applied.merged;
                     received.system = applied.system;
                     received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
                     received.duplicates = applied.duplicates;
                     received.refused.extend(forged(&applied.forged));
-                    received.conflicts = applied.conflicts.len() as u64;
-                    received.pending = applied.pending.len() as u64;
+                    received.conflicts += applied.conflicts.len() as u64;
+                    received.pending += applied.pending.len() as u64;
                     received.forked = applied.forked;
-                    received.news = applied.news;
+                    received.news += applied.news;
                     replica.report_applied(write, applied);
                     if received.held > 0 {
                         let held = replica.clone();
@@ -178,7 +206,7 @@ impl Replica {
             return Ok(0);
         }
         self.clocks.set_next_release(None);
-        Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
+        Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None, None).await?.merged)
     }
 }
 
@@ -212,6 +240,8 @@ pub(crate) struct Received {
     pub(crate) refused: Vec<Refused>,
     /// How many records are others now.
     pub(crate) news: u64,
+    /// Nothing was taken: the state is to be read again from its beginning.
+    pub(crate) outdated: bool,
     /// The floor after a complete snapshot.
     pub(crate) given: Seq,
 }

@@ -41,6 +41,8 @@ pub(crate) enum Report {
     Applied(Arc<Applied>),
     /// A group deleted more than [`Limits::report_deletes`].
     ManyDeletes(u64),
+    /// Open conflicts were dropped: there were more than [`Limits::max_conflicts`].
+    ConflictsDropped(u64),
     /// Groups are held until the clock has caught up; the furthest is this many milliseconds ahead.
     Held { changes: u64, ahead_ms: u64 },
     /// A peer's clock and this one differ by more than stamps may.

@@ -326,7 +326,7 @@ impl<'a> Round<'a> {
         self.position.vector = page.vector;
         self.digest = Some(page.digest);
         let from = Some((self.theirs.device, self.position.clone()));
-        let received = self.replica.receive(self.theirs.library, groups, Origin::Log, from).await?;
+        let received = self.replica.receive(self.theirs.library, groups, Origin::Log, from, None).await?;
         self.take_note(&received, true);
         if received.forked { self.read_anew().await } else { Ok(()) }
     }

@@ -127,7 +127,7 @@ impl Replica {
             self.check_reach(pull).await?;
         }
         let news = match request.state {
-            Some(state) => self.take_state(request.library, state).await?,
+            Some(state) => self.take_state(request.library, request.device, state).await?,
             None => 0,
         };
         let mut refused = Vec::new();
@@ -135,7 +135,7 @@ impl Replica {
         let received = if groups.is_empty() {
             Default::default()
         } else {
-            self.receive(request.library, groups, Origin::Log, None).await?
+            self.receive(request.library, groups, Origin::Log, None, None).await?
         };
         refused.extend(received.refused);
         let pull = match &request.pull {
@@ -234,6 +234,7 @@ fn feed_response(head: &Head, page: FeedPage) -> Result<ObjectsPage, SyncError> 
         state_hash: page.cursor.start.state_hash,
         vector: page.cursor.start.vector,
         total: page.total,
+        forgotten: head.forgotten,
     })
 }
 
@@ -278,6 +279,7 @@ impl Peer for Served {
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
         self.0.check_library(request.library)?;
+        self.0.check_revoked(request.device).await?;
         Ok(self.0.serve_pull(&request).await?)
     }
 
@@ -286,16 +288,22 @@ impl Peer for Served {
         if let Some(pull) = &request.pull {
             self.0.check_library(pull.library)?;
         }
+        self.0.check_revoked(request.device).await?;
+        if let Some(pull) = request.pull.as_ref().filter(|pull| pull.device != request.device) {
+            self.0.check_revoked(pull.device).await?;
+        }
         Ok(self.0.serve_push(request).await?)
     }
 
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
         self.0.check_library(request.library)?;
+        self.0.check_revoked(request.device).await?;
         Ok(self.0.serve_objects(&request).await?)
     }
 
     async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
         self.0.check_library(request.library)?;
+        self.0.check_revoked(request.device).await?;
         Ok(self.0.serve_repair(request).await?)
     }
 
@@ -308,6 +316,7 @@ impl Peer for Served {
                 Report::Local { to, .. } => to,
                 Report::Applied(applied) => applied.to,
                 Report::ManyDeletes(_)
+                | Report::ConflictsDropped(_)
                 | Report::Held { .. }
                 | Report::ClockSkew { .. }
                 | Report::NewDevice { .. }

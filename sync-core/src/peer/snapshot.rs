@@ -6,10 +6,14 @@
 use serde_bytes::ByteBuf;
 
 use super::{
-    ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, SyncError, replica::Report, round::Round,
+    ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, SyncError,
+    positions::Position,
+    reading::{Part, READ},
+    replica::Report,
+    round::Round,
 };
 use crate::{
-    apply::{Incoming, Origin},
+    apply::{Asks, Incoming, Origin},
     change::Change,
     ids::DeviceId,
     ledger::Snapshot,
@@ -37,6 +41,7 @@ impl Round<'_> {
         let identity = self.replica.identity();
         loop {
             // An empty cursor marks a feed of which no page was read yet.
+            let begins = self.position.feed.as_ref().is_none_or(|cursor| cursor.is_empty());
             let after = self.position.feed.clone().filter(|cursor| !cursor.is_empty()).map(ObjectsCursor);
             if after.is_none() {
                 (self.position.feed_records, self.position.feed_news) = (0, false);
@@ -55,7 +60,7 @@ impl Round<'_> {
                     PeerError::Busy("the peer's log was begun anew during the snapshot".into()).into()
                 );
             }
-            if self.take_page(page).await? {
+            if self.take_page(page, begins).await? {
                 self.took_state = true;
                 return Ok(());
             }
@@ -63,7 +68,8 @@ impl Round<'_> {
     }
 
     /// Takes in a page of the feed. True if it was the last one.
-    async fn take_page(&mut self, page: ObjectsPage) -> Result<bool, SyncError> {
+    async fn take_page(&mut self, page: ObjectsPage, begins: bool) -> Result<bool, SyncError> {
+        let before = self.position.clone();
         let records = page.objects.len() as u64;
         self.report.bytes_received += page.objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         self.position.feed_records += records;
@@ -91,9 +97,17 @@ impl Round<'_> {
             self.position.feed_records = 0;
         }
         let news = self.position.feed_news;
-        let origin = Origin::Feed { complete: complete.then_some(Snapshot { vector: page.vector, news }) };
+        let forgotten = page.forgotten;
+        let snapshot = complete.then_some(Snapshot { vector: page.vector, news, forgotten });
+        let origin = Origin::Feed { complete: snapshot, asks: Asks::Nothing };
+        let part = Part { device: self.theirs.device, way: READ, begins, forgotten };
         let from = Some((self.theirs.device, self.position.clone()));
-        let received = self.replica.receive(self.theirs.library, vec![group], origin, from).await?;
+        let received =
+            self.replica.receive(self.theirs.library, vec![group], origin, from, Some(part)).await?;
+        if received.outdated {
+            self.position = Position { feed: Some(ByteBuf::new()), ..before };
+            return Ok(false);
+        }
         self.read += records;
         self.report.snapshot_records += records.saturating_sub(received.system);
         self.position.feed_news |= received.news > 0;

@@ -60,9 +60,9 @@ pub enum SyncError {
     /// A change of the schema cannot be made.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// A device does not say of itself that it is gone.
+    /// A device does not say of itself that it is gone, or revoked.
     #[error(
-        "a device cannot remove itself: it leaves the library with `engine.leave`, and another device removes it"
+        "a device cannot remove or revoke itself: it leaves the library with `engine.leave`, and another device removes it"
     )]
     OwnDevice,
     /// The engine was shut down.

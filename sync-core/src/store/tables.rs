@@ -24,8 +24,19 @@ pub async fn install_tables<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
     for statement in install_statements() {
         db.execute_unprepared(statement).await?;
     }
+    for (table, column, declared) in LATER_COLUMNS {
+        let found = format!("SELECT count(*) FROM pragma_table_info('{table}') WHERE name = '{column}'");
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), found)).await?;
+        if row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))? == 0 {
+            db.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {column} {declared}")).await?;
+        }
+    }
     Ok(())
 }
+
+/// Columns that tables of an earlier version lack: table, column, and how it is declared. Each may hold `NULL`, so a program of that
+/// version goes on with the table.
+const LATER_COLUMNS: [(&str, &str, &str); 1] = [("sync_devices", "revoked_at", "INTEGER")];
 
 /// Removes guards, view and `sync_*` tables. Guards go first: without their tables they would fail every write to the
 /// application's. A running engine is to be stopped before; `SyncEngine::uninstall` does both.
@@ -91,6 +102,7 @@ fn install_statements() -> &'static [&'static str] {
          model INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, \
          clock BLOB NOT NULL, cells BLOB NOT NULL, payload BLOB, UNIQUE (library, model, record))",
         "CREATE INDEX IF NOT EXISTS sync_objects_feed ON sync_objects (library, seq)",
+        "CREATE INDEX IF NOT EXISTS sync_objects_deleted ON sync_objects (library) WHERE generation % 2 = 0",
         // Records by what keeps them out of their table: unique keys they hold, parents they wait for.
         "CREATE TABLE IF NOT EXISTS sync_keys (library INTEGER NOT NULL, model INTEGER NOT NULL, \
          constraint_name TEXT NOT NULL, key BLOB NOT NULL, object INTEGER NOT NULL, \

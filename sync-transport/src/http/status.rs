@@ -34,7 +34,7 @@ fn status_of(error: &PeerError) -> StatusCode {
         | PeerError::Itself
         | PeerError::TailTaken { .. } => StatusCode::CONFLICT,
         PeerError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-        PeerError::Forbidden(_) => StatusCode::FORBIDDEN,
+        PeerError::Forbidden(_) | PeerError::Revoked { .. } => StatusCode::FORBIDDEN,
         PeerError::SnapshotRequired => StatusCode::GONE,
         PeerError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         PeerError::Invalid(_) => StatusCode::BAD_REQUEST,

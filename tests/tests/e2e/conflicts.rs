@@ -294,3 +294,44 @@ async fn a_conflict_that_is_settled_is_not_settled_again() {
     }
     assert_eq!(a.engine.status().await.expect("a status").latest_seq, before);
 }
+
+/// Values that were lost in a conflict that is settled, and that nobody will ask for.
+#[tokio::test]
+async fn settled_conflicts_go_with_the_history_of_their_time() {
+    let clock = ManualClock::at(MIDNIGHT);
+    let (a, b) = two(&clock).await;
+    clash(&a, &b, &clock, 1).await;
+    clash(&a, &b, &clock, 2).await;
+    let first = open(&a).await.pop().expect("a conflict").id;
+    a.engine.resolve(first, Resolution::Dismiss).await.expect("settled");
+    let all = || async { a.engine.conflicts().with_settled().await.expect("conflicts").len() };
+    clock.step(6 * DAY.cast_signed());
+    assert_eq!((a.engine.prune().await.expect("a prune").settled, all().await), (0, 2));
+    clock.step(2 * DAY.cast_signed());
+    assert_eq!((a.engine.prune().await.expect("a prune").settled, all().await), (1, 1));
+    assert_eq!(open(&a).await.len(), 1, "open ones stay");
+}
+
+#[tokio::test]
+async fn of_too_many_open_conflicts_the_oldest_are_dropped_and_that_is_told() {
+    let clock = ManualClock::at(MIDNIGHT);
+    let (a, b) = two(&clock).await;
+    let time = Arc::new(clock.clone());
+    let mut limits = sync_core::Limits::default();
+    limits.max_conflicts = 2;
+    let a = a.restart(|builder| builder.without_background().time(time).limits(limits)).await;
+    let mut events = a.engine.events();
+    for number in 1..=3 {
+        clash(&a, &b, &clock, number).await;
+    }
+    let newest: Vec<i64> = open(&a).await.iter().map(|one| one.id).take(2).collect();
+    assert_eq!(a.engine.prune().await.expect("a prune").dropped, 1);
+    assert_eq!(open(&a).await.iter().map(|one| one.id).collect::<Vec<_>>(), newest);
+    loop {
+        match events.next().await.expect("an event") {
+            sync_core::Event::ConflictsDropped(count) => break assert_eq!(count, 1),
+            _ => {}
+        }
+    }
+    assert_eq!(a.engine.prune().await.expect("a prune").dropped, 0);
+}

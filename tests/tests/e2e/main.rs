@@ -23,6 +23,7 @@ mod members;
 mod migrator;
 mod observe;
 mod quarrels;
+mod revoked;
 mod schema;
 mod sets;
 mod settle;

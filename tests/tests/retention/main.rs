@@ -1,6 +1,8 @@
 //! History goes, data stays: what is pruned and when, who reads the state instead, and that nothing is lost by it.
 
 mod behind;
+mod forgotten;
+mod members;
 mod prune;
 mod random;
 mod scale;
@@ -37,6 +39,12 @@ impl Place {
     /// A device that keeps history as by default.
     async fn plain(&self) -> Device {
         self.device(Retention::default()).await
+    }
+
+    /// A device with a name.
+    async fn named(&self, name: &str) -> Device {
+        let clock = Arc::new(self.clock.clone());
+        Device::with(self.library, |builder| builder.without_background().time(clock).device_name(name)).await
     }
 
     /// A device on the file at `path`.

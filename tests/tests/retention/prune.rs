@@ -1,6 +1,6 @@
 //! What goes, and what stays.
 
-use sync_core::{Retention, SyncError, SyncValue};
+use sync_core::{Retention, Standing, SyncError, SyncValue};
 use sync_tests::{Device, wire::Author};
 
 use super::{DAY, Place, add, add_many, delete, items, prune, retitle, ruthless, settle, status, title};
@@ -152,10 +152,10 @@ async fn members_who_are_silent_are_told_of_and_expire_and_come_back() {
     let member = |status: sync_core::Status| {
         let id = guest.engine.device_id();
         let member = status.members.into_iter().find(|member| member.device == id);
-        member.map(|member| (member.silent, member.expired))
+        member.map(|member| member.standing)
     };
     assert_eq!(prune(&hub).await.removed, 0);
-    assert_eq!(member(status(&hub).await), Some((true, false)), "warned");
+    assert_eq!(member(status(&hub).await), Some(Standing::Silent), "warned");
     place.days(150);
     for _ in 0..2 {
         other.sync(&hub).await.expect("a round");
@@ -163,7 +163,7 @@ async fn members_who_are_silent_are_told_of_and_expire_and_come_back() {
     let report = prune(&hub).await;
     assert!(report.removed >= 3, "{report:?}");
     assert_eq!(report.expired, [guest.engine.device_id()]);
-    assert_eq!(member(status(&hub).await), Some((true, true)));
+    assert_eq!(member(status(&hub).await), Some(Standing::Expired));
 
     let report = guest.sync(&hub).await.expect("a round");
     assert!(report.snapshot_records >= 3, "it reads the state: {report:?}");
@@ -171,10 +171,10 @@ async fn members_who_are_silent_are_told_of_and_expire_and_come_back() {
     settle(&guest, &hub).await;
     assert_eq!(title(&hub, mine).await.as_deref(), Some("written while away"));
     guest.assert_equal(&hub).await;
-    assert_eq!(member(status(&hub).await), Some((false, false)), "it is a member again");
+    assert_eq!(member(status(&hub).await), Some(Standing::Active), "it is a member again");
 
-    hub.engine.forget_member(guest.engine.device_id()).await.expect("forgotten");
-    assert_eq!(member(status(&hub).await), None);
+    assert!(hub.engine.remove_member(guest.engine.device_id()).await.expect("an answer"));
+    assert_eq!(member(status(&hub).await), Some(Standing::Gone));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// How often each situation came up.
-const SITUATIONS: [&str; 9] = [
+const SITUATIONS: [&str; 10] = [
     "rounds",
     "entries pruned",
     "entries pruned that a member lacked",
@@ -37,6 +37,7 @@ const SITUATIONS: [&str; 9] = [
     "records deleted",
     "records that stayed",
     "devices that joined late",
+    "tombstones removed",
 ];
 
 struct World {
@@ -46,6 +47,8 @@ struct World {
     devices: Vec<Option<Device>>,
     paths: Vec<(PathBuf, Retention)>,
     backups: Vec<(usize, PathBuf)>,
+    /// Records whose tombstones some device removed.
+    forgotten: BTreeSet<Uuid>,
     counts: BTreeMap<&'static str, u64>,
     trace: Arc<Mutex<Vec<String>>>,
 }
@@ -108,12 +111,16 @@ impl World {
                 self.round(at, other).await;
             }
             70..=84 => {
+                let before = tombstones(self.device(at));
                 let report = prune(self.device(at)).await;
+                let after = tombstones(self.device(at));
+                self.forgotten.extend(before.difference(&after));
+                self.count("tombstones removed", report.forgotten);
                 self.note(format!("{at} prunes: {report:?}"));
                 self.count("entries pruned", report.removed);
                 self.count("entries pruned that a member lacked", report.forced);
             }
-            85..=89 => self.place.days(3),
+            85..=89 => self.place.days(6),
             90..=93 => self.back_up(at).await,
             94..=96 => self.restore().await,
             _ if self.devices.len() < 5 => {
@@ -184,7 +191,7 @@ impl World {
 
     /// Everybody calls everybody until nothing moves: all are equal, what was there is there, what was gone is gone.
     async fn settle(&mut self) {
-        let (mut there, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let (mut there, mut gone) = (BTreeSet::new(), self.forgotten.clone());
         for at in 0..self.devices.len() {
             there.extend(shown(self.device(at)));
             gone.extend(tombstones(self.device(at)));
@@ -245,6 +252,7 @@ fn run(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> BTreeMap<&'static str, u64>
             devices: Vec::new(),
             paths: Vec::new(),
             backups: Vec::new(),
+            forgotten: BTreeSet::new(),
             counts: BTreeMap::new(),
             trace,
         };

@@ -140,6 +140,7 @@ pub(crate) const TABLES: [Table; 14] = [
             ("replaces", true),
             ("left_at", true),
             ("have", true),
+            ("revoked_at", true),
         ],
         uniques: &[],
         foreign: &[],

@@ -137,6 +137,8 @@ impl Replica {
                     let mut head = Head::load(write.db, &write.names).await?;
                     // Another process may have joined another library since.
                     head.is_of(library)?;
+                    let (incoming, past) = apply::refuse_past(write, &head, incoming, &means).await?;
+                    unmended.extend(past);
                     let named = incoming.iter().map(|change| (change.model.clone(), change.record.clone()));
                     let records: Vec<Named> = suspects.into_iter().chain(named).collect();
                     let salvaged =
