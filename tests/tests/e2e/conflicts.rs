@@ -328,9 +328,8 @@ async fn of_too_many_open_conflicts_the_oldest_are_dropped_and_that_is_told() {
     assert_eq!(a.engine.prune().await.expect("a prune").dropped, 1);
     assert_eq!(open(&a).await.iter().map(|one| one.id).collect::<Vec<_>>(), newest);
     loop {
-        match events.next().await.expect("an event") {
-            sync_core::Event::ConflictsDropped(count) => break assert_eq!(count, 1),
-            _ => {}
+        if let sync_core::Event::ConflictsDropped(count) = events.next().await.expect("an event") {
+            break assert_eq!(count, 1);
         }
     }
     assert_eq!(a.engine.prune().await.expect("a prune").dropped, 0);
