@@ -3,6 +3,7 @@
 mod behind;
 mod forgotten;
 mod members;
+mod own;
 mod prune;
 mod random;
 mod scale;
