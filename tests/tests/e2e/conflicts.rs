@@ -337,11 +337,12 @@ async fn of_too_many_open_conflicts_the_oldest_are_dropped_and_that_is_told() {
     let newest: Vec<i64> = open(&a).await.iter().map(|one| one.id).take(2).collect();
     assert_eq!(a.engine.prune().await.expect("a prune").dropped, 1);
     assert_eq!(open(&a).await.iter().map(|one| one.id).collect::<Vec<_>>(), newest);
-    loop {
-        match events.next().await.expect("an event") {
-            sync_core::Event::ConflictsDropped(count) => break assert_eq!(count, 1),
-            _ => {}
+    let mut told = None;
+    while told.is_none() {
+        if let sync_core::Event::ConflictsDropped(count) = events.next().await.expect("an event") {
+            told = Some(count);
         }
     }
+    assert_eq!(told, Some(1));
     assert_eq!(a.engine.prune().await.expect("a prune").dropped, 0);
 }
