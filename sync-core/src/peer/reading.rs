@@ -95,7 +95,7 @@ impl Reading {
     }
 
     /// The state has the records with these places.
-    fn note(&mut self, places: &[i64]) {
+    pub(super) fn note(&mut self, places: &[i64]) {
         for place in places.iter().filter_map(|place| usize::try_from(*place).ok()) {
             if let Some(byte) = self.met.get_mut(place / 8) {
                 *byte |= 1 << (place % 8);
@@ -105,19 +105,17 @@ impl Reading {
 }
 
 impl Replica {
-    /// Goes on after a part was taken in, of which these records were here before. After the last one, `covered` is what the state
-    /// amounts to: records that it lacks and covers go here too.
+    /// Goes on after a part was taken in and noted. After the last one, `covered` is what the state amounts to: records that it lacks
+    /// and covers go here too.
     pub(super) async fn went_on(
         &self,
         write: &mut Write<'_>,
         bindings: &Bindings,
         head: &mut Head,
         part: &Part,
-        mut reading: Reading,
-        known: &[i64],
+        reading: Reading,
         covered: Option<Vector>,
     ) -> Result<Applied, SyncError> {
-        reading.note(known);
         let Some(covered) = covered else {
             positions::save_as(write.db, head.library, part.device, part.way, &reading).await?;
             return Ok(Applied::default());

@@ -73,10 +73,10 @@ impl Replica {
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
                     let untold = std::mem::take(&mut applied.untold);
                     replica.tell_again(write, &bindings, &mut head, untold).await?;
-                    if let Some((part, known)) = reading {
-                        let here = std::mem::take(&mut applied.known);
+                    if let Some((part, mut reading)) = reading {
+                        reading.note(&std::mem::take(&mut applied.known));
                         let ended =
-                            replica.went_on(write, &bindings, &mut head, part, known, &here, covered).await?;
+                            replica.went_on(write, &bindings, &mut head, part, reading, covered).await?;
                         received.news += ended.news;
                         received.conflicts += ended.conflicts.len() as u64;
                         received.pending += ended.pending.len() as u64;
