@@ -13,6 +13,7 @@ use sea_orm::ConnectionTrait;
 use super::{
     ApplyError, foreign,
     held::drop_covered,
+    learn::{join_into, may_be_forgotten, working_of},
     pending::{self, PendingReason, Wait},
     relatives,
     rows::{self, Work},
@@ -25,7 +26,7 @@ use crate::{
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite, Snapshot},
-    merge::{Changed, Conflict, FieldConflict, Object, Past, join_taking, lost_with, must_be_told},
+    merge::{Conflict, FieldConflict, Past, lost_with},
     model::is_system,
     stamp::Stamp,
     store::{Bindings, NameKind, StoreError, Write, sql},
@@ -144,20 +145,19 @@ pub(crate) async fn apply_group(
         if matches!(origin, Origin::Log) {
             commit.entries.push(Entry::new(&change, bytes));
         }
-        let model = write.names.id(NameKind::Model, change.model.as_bytes());
-        let here = model.and_then(|model| set.get(&(model, change.record.clone())));
-        if let Some(working) = here.filter(|working| may_be_forgotten(&working.object, &change, now_ms)) {
+        let Some(working) = working_of(write, &mut set, &change)? else { continue };
+        if may_be_forgotten(&working.object, &change, now_ms) {
             let delete = working.object.clock.clone();
             applied.untold.push((change.model.clone(), change.record.clone(), delete));
         }
-        let is_unknown = here.is_some_and(|working| working.object.generation == 0);
+        let is_unknown = working.object.generation == 0;
         if is_unknown && past.as_ref().is_some_and(|past| past.is_over(&change)) {
             let lost = lost_with(&change).into_iter();
             let named = |one: FieldConflict| one.into_conflict(change.model.clone(), change.record.clone());
             applied.conflicts.extend(lost.map(named));
             continue;
         }
-        join_one(write, &mut set, change, &mut applied)?;
+        join_into(working, change, &mut applied);
     }
     applied.news = applied.changes.len() as u64;
     if let Origin::Feed { complete: Some(snapshot), .. } = origin {
@@ -170,14 +170,6 @@ pub(crate) async fn apply_group(
     ledger::settle_conflicts(write, head.library, &decisions).await?;
     applied.to = head.seq;
     Ok(applied)
-}
-
-/// A tombstone younger than this is still everywhere: nobody removes one before seven days have passed.
-const TOLD_FOR_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// True if `object` is deleted, and elsewhere `change` may bring it back because nothing is known of the delete any more.
-fn may_be_forgotten(object: &Object, change: &Change, now_ms: u64) -> bool {
-    must_be_told(object, change) && object.clock.newest().ms().saturating_add(TOLD_FOR_MS) < now_ms
 }
 
 /// True if the change may say which side of a conflict is right: a merge, or a delete of what is deleted.
@@ -242,30 +234,6 @@ fn follow_heads(vector: &Vector, changes: &[Incoming]) -> bool {
         *head = Some(change.id);
         follows
     })
-}
-
-pub(super) fn join_one(
-    write: &Write<'_>,
-    set: &mut WorkingSet,
-    change: Change,
-    applied: &mut Applied,
-) -> Result<(), ApplyError> {
-    let (name, record, kind) = (change.model.clone(), change.record.clone(), change.kind);
-    let model = write
-        .names
-        .id(NameKind::Model, change.model.as_bytes())
-        .ok_or_else(|| StoreError::Corrupt(format!("model {} has no name", change.model)))?;
-    let key: Key = (model, change.record.clone());
-    let Some(working) = set.records.get_mut(&key) else { return Ok(()) };
-    let joined = join_taking(&mut working.object, change);
-    working.touched = true;
-    working.changed |= !matches!(joined.changed, Changed::Nothing | Changed::ClockOnly);
-    if !matches!(joined.changed, Changed::Nothing | Changed::ClockOnly) {
-        applied.changes.push(RemoteChange { model: name.clone(), record: record.clone(), kind });
-    }
-    let conflicts = joined.conflicts.into_iter();
-    applied.conflicts.extend(conflicts.map(|one| one.into_conflict(name.clone(), record.clone())));
-    Ok(())
 }
 
 /// Decides which rows are to be there, writes them, and puts everything into the ledger.

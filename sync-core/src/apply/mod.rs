@@ -5,6 +5,7 @@
 //! listed with a reason, and looked at again when the reason may have ended.
 //!
 //! * `group` one group of changes: join, decide, write
+//! * `learn` what one change does to the object of its record
 //! * `working` the records of a group while they change
 //! * `unique` which record of several with one unique key is shown
 //! * `foreign` whose parents are there, whose children must step back
@@ -18,6 +19,7 @@
 //! * `shrunk` objects whose rows have lost a column
 //! * `refound` a database that becomes part of another library
 //! * `held` groups that are kept and not merged yet
+//! * `refuse` what a peer says in a repair and is not taken
 //! * `mend` damaged records made whole
 
 mod error;
@@ -25,9 +27,11 @@ mod foreign;
 mod group;
 mod held;
 mod known;
+mod learn;
 mod mend;
 mod pending;
 mod refound;
+mod refuse;
 mod relatives;
 mod retry;
 mod rows;
@@ -43,9 +47,10 @@ pub use pending::PendingReason;
 pub(crate) use group::{Applied, Asks, Incoming, Origin, apply_group};
 pub(crate) use held::{Hold, due, first_due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
-pub(crate) use mend::{Means, Named, join_repairs, refuse_past, salvage};
+pub(crate) use mend::{Means, Named, join_repairs, salvage};
 pub(crate) use pending::{PendingRecord, count as count_pending, is_pending, list as pending_records};
 pub(crate) use refound::{give_to, make_room_for};
+pub(crate) use refuse::refuse_past;
 pub(crate) use retry::{retry, retry_all};
 pub(crate) use settle::settle;
 pub(crate) use shrunk::{keep_values, take_off};

@@ -176,7 +176,9 @@ impl EngineBuilder {
                     let mut head = Head::load(write.db, &write.names).await?;
                     schema::carry_out(write, &mut head, opening.models.adapters()).await?;
                     opening.models.refresh(write).await?;
-                    Head::load(write.db, &write.names).await?.save(write.db).await?;
+                    let mut head = Head::load(write.db, &write.names).await?;
+                    opening.begins_to_offer(&mut head);
+                    head.save(write.db).await?;
                     Ok::<_, SyncError>(())
                 })
             })

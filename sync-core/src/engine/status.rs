@@ -125,7 +125,7 @@ impl SyncEngine {
         Ok(Status {
             device: head.identity.device,
             library: head.identity.library,
-            latest_seq: ledger::served_end(&db, &head).await?,
+            latest_seq: ledger::complete_end(&db, &head).await?,
             dirty: capture::any_dirty(&db).await?,
             digest: head.digest.to_bytes(),
             pending: counts[0] + schema.filter(|(_, waits)| waits.is_some()).count() as u64,

@@ -69,6 +69,8 @@ pub(super) async fn raise_floor(
         let statement = "UPDATE sync_log SET seq = ?, chain = ? WHERE seq = ?";
         sql::execute(write.db, statement, [seq_value(head.seq), chain.into(), from.into()]).await?;
     }
+    // Some of what was moved may have been seen.
+    head.offered = head.offered.map(|_| head.seq);
     Ok(())
 }
 

@@ -70,6 +70,8 @@ struct Saved {
     floor: Floor,
     #[serde(default)]
     forgotten: Forgotten,
+    #[serde(default)]
+    offered: Option<Seq>,
 }
 
 /// See the [module](self).
@@ -90,6 +92,8 @@ pub(crate) struct Head {
     pub(crate) floor: Floor,
     /// What the tombstones were that are gone.
     pub(crate) forgotten: Forgotten,
+    /// Where unsent changes of one record are made one before they are sent: nobody has seen what stands behind this.
+    pub(crate) offered: Option<Seq>,
     /// The device ids of which a part was taken back.
     pub(crate) retired: Vec<Retired>,
     /// The largest id in `sync_objects`.
@@ -124,6 +128,7 @@ impl Head {
             open_txn: saved.open_txn,
             floor: saved.floor,
             forgotten: saved.forgotten,
+            offered: saved.offered,
             retired: metadata.packed(KEY_RETIRED)?.unwrap_or_default(),
             last_object,
         })
@@ -156,6 +161,7 @@ impl Head {
             open_txn: self.open_txn,
             floor: self.floor.clone(),
             forgotten: self.forgotten,
+            offered: self.offered,
         };
         let values = [
             (key_head(self.library), pack(&saved)?),

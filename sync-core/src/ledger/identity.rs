@@ -236,5 +236,6 @@ pub(crate) async fn move_to(
     head.open_txn = None;
     head.floor = Floor::default();
     head.forgotten = Forgotten::default();
+    head.offered = None;
     head.renew(write, RenewalReason::Joined, runtime).await
 }

@@ -18,6 +18,7 @@
 //! * `prune` the beginning of the log goes
 //! * `forgotten` tombstones that go too
 //! * `found` objects as they are found, damaged ones among them
+//! * `squash` changes of a record that nobody has seen become one
 //! * `survey` a look at everything: what is damaged, and digests of the rest
 
 mod adopt;
@@ -34,6 +35,7 @@ mod objects;
 mod origins;
 mod pages;
 mod prune;
+mod squash;
 mod survey;
 mod taken_back;
 mod walk;
@@ -51,12 +53,13 @@ pub(crate) use head::Head;
 pub(crate) use identity::{Identity, leave_probe, move_to, probe, renewals, tail_taken};
 pub use identity::{Renewal, RenewalReason};
 pub(crate) use metadata::{keep, kept};
-pub(crate) use objects::{Loaded, by_records, logged_value};
+pub(crate) use objects::{Loaded, by_records, logged_value, logged_versions};
 pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector, with_other_bytes};
 pub(crate) use pages::{
-    FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, feed_page, hash_at, log_page, served_end,
+    FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, complete_end, feed_page, hash_at, log_page,
 };
 pub(crate) use prune::{Cover, Prunable, Pruned, had_own, log_entries, prune_slice, pruned_of, surplus};
+pub(crate) use squash::{Offer, offer};
 pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
 pub use taken_back::Retired;
 pub(crate) use taken_back::{Ahead, ahead_of, learn_retired, take_back};

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::LedgerError;
+use super::{Head, LedgerError};
 use crate::{
     change::Change,
-    ids::RecordId,
+    ids::{Name, RecordId},
     merge::{ColumnIds, StoredObject},
     stamp::Stamp,
-    store::{ColumnsInOrder, Names, sql},
+    store::{ColumnsInOrder, NameKind, Names, sql},
     value::SyncValue,
 };
 
@@ -52,6 +52,26 @@ pub(crate) fn decode(row: &QueryResult, columns: &impl ColumnIds) -> Result<(Rec
     let payload: Option<Vec<u8>> = sql::column(row, 5)?;
     let object = StoredObject::decode(&cells, &clock, payload.as_deref(), columns)?;
     Ok((RecordId::from_bytes(record), Loaded { id, object }))
+}
+
+/// The versions of all cells that the log tells of a record.
+pub(crate) async fn logged_versions<C: ConnectionTrait>(
+    db: &C,
+    head: &Head,
+    model: &Name,
+    record: &RecordId,
+    names: &Names,
+) -> Result<Vec<Stamp>, LedgerError> {
+    let Some(model) = names.id(NameKind::Model, model.as_bytes()) else { return Ok(Vec::new()) };
+    let statement =
+        "SELECT data FROM sync_log WHERE library = ? AND model = ? AND record = ? AND data IS NOT NULL";
+    let values = [head.library.into(), model.into(), record.as_bytes().to_vec().into()];
+    let mut versions = Vec::new();
+    for row in &sql::all(db, statement, values).await? {
+        let change = Change::decode(&sql::column::<Vec<u8>>(row, 0)?)?;
+        versions.extend(change.cells.iter().map(|cell| cell.version));
+    }
+    Ok(versions)
 }
 
 /// The value that `version` wrote into a column of a record, if the log still tells.

@@ -57,8 +57,14 @@ pub(crate) struct LogRequest<'a> {
     pub(crate) max_bytes: u64,
 }
 
-/// The end of the part of the log that is served: behind it stands a group that is not complete yet.
-pub(crate) async fn served_end<C: ConnectionTrait>(db: &C, head: &Head) -> Result<Seq, LedgerError> {
+/// The end of the part of the log that is served: that of the last complete group, or of what may be seen by others.
+async fn served_end<C: ConnectionTrait>(db: &C, head: &Head) -> Result<Seq, LedgerError> {
+    let end = complete_end(db, head).await?;
+    Ok(head.offered.map_or(end, |offered| end.min(offered)).max(head.floor.seq))
+}
+
+/// The end of the last complete group.
+pub(crate) async fn complete_end<C: ConnectionTrait>(db: &C, head: &Head) -> Result<Seq, LedgerError> {
     let row = sql::one(
         db,
         "SELECT seq FROM sync_log WHERE library = ? AND more = 0 ORDER BY seq DESC LIMIT 1",

@@ -12,7 +12,7 @@ use super::{
     commit::seq_value,
     metadata::{self, KEY_FORGOTTEN, Metadata},
     origins::{device_of, stamp, vector},
-    pages::{hash_at, served_end},
+    pages::{complete_end, hash_at},
     renewals,
 };
 use crate::{
@@ -92,7 +92,7 @@ pub(crate) async fn prune_slice(
     rules: &Prunable,
 ) -> Result<Pruned, LedgerError> {
     let mine = vector(write.db, &write.names, head.library).await?;
-    let end = served_end(write.db, head).await?.min(rules.leased);
+    let end = complete_end(write.db, head).await?.min(rules.leased);
     let rows = sql::all(
         write.db,
         "SELECT seq, device, change_id, more, ahead, chain IS NOT NULL FROM sync_log WHERE library = ? ORDER BY seq LIMIT ?",

@@ -17,7 +17,7 @@ use super::{
     replica::Replica,
 };
 use crate::{
-    ids::{DeviceId, LogId, Seq},
+    ids::{DeviceId, LibraryId, LogId, Seq},
     ledger::Head,
     store::Write,
     vector::Vector,
@@ -60,6 +60,8 @@ pub(super) async fn told<C: ConnectionTrait>(db: &C, library: i64) -> Result<Vec
 /// The callers since the start, and until when somebody may go on reading from a position of our log.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
+    /// What was said in another one is not said in this.
+    library: Option<LibraryId>,
     heard: HashMap<DeviceId, Heard>,
     leases: HashMap<DeviceId, (Seq, u64)>,
 }
@@ -69,7 +71,12 @@ const LEASE_MS: u64 = 600_000;
 
 impl Replica {
     fn with_callers<T>(&self, look: impl FnOnce(&mut Callers) -> T) -> T {
-        look(&mut self.callers.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let library = Some(self.identity().library);
+        if callers.library != library {
+            *callers = Callers { library, ..Callers::default() };
+        }
+        look(&mut callers)
     }
 
     /// A caller said what it has merged.

@@ -16,6 +16,7 @@ mod judge;
 mod limits;
 mod members;
 mod message;
+mod offer;
 mod outcomes;
 mod positions;
 mod prune;

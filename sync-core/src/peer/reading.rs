@@ -105,8 +105,8 @@ impl Reading {
 }
 
 impl Replica {
-    /// Goes on after a part was taken in. After the last one, `covered` is what the state amounts to: records that it lacks and
-    /// covers go here too.
+    /// Goes on after a part was taken in and noted. After the last one, `covered` is what the state amounts to: records that it lacks
+    /// and covers go here too.
     pub(super) async fn went_on(
         &self,
         write: &mut Write<'_>,

@@ -224,6 +224,7 @@ impl<'a> Round<'a> {
 
     /// The next changes of our log that the peer lacks: the changes, the position after them, the end of the log.
     async fn outgoing(&self) -> Result<(Vec<ByteBuf>, Seq, Seq), SyncError> {
+        self.replica.offer(self.theirs.vector.head(self.replica.identity().device)).await?;
         let (db, names) = self.replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let have = &self.theirs.vector;

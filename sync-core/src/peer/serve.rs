@@ -32,7 +32,7 @@ impl Replica {
     pub(crate) async fn introduce(&self, to: Option<DeviceId>) -> Result<Hello, SyncError> {
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        let latest_seq = ledger::served_end(&db, &head).await?;
+        let latest_seq = ledger::complete_end(&db, &head).await?;
         let newest_of_yours = match to {
             Some(device) => ledger::head_of(&db, &names, head.library, device).await?,
             None => None,
@@ -74,7 +74,8 @@ impl Replica {
         if asked == self.identity().library { Ok(()) } else { Err(PeerError::WrongLibrary { asked }) }
     }
 
-    async fn serve_pull(&self, request: &PullRequest) -> Result<PullResponse, SyncError> {
+    async fn serve_pull(self: &Arc<Self>, request: &PullRequest) -> Result<PullResponse, SyncError> {
+        self.offer(request.have.head(self.identity().device)).await?;
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
         // A position in another incarnation of this log says nothing here.
@@ -183,8 +184,13 @@ impl Replica {
     ) -> Result<(Head, FeedPage), SyncError> {
         for _ in 0..2 {
             self.flush().await?;
+            self.offer(None).await?;
             let (db, names) = self.store.read().await?;
             let head = Head::load(&db, &names).await?;
+            if head.offered.is_some_and(|offered| offered < head.seq) {
+                // Something was written just now, and the state would have it.
+                continue;
+            }
             let bindings = self.models.bound();
             let page =
                 ledger::feed_page(&db, &names, &bindings, &head, cursor.clone(), max_objects, max_bytes)
@@ -199,7 +205,8 @@ impl Replica {
             .store
             .write(move |write| {
                 Box::pin(async move {
-                    let (bindings, head, _) = replica.begin(write, Batch::All).await?;
+                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
+                    replica.offer_here(write, &mut head, None).await?;
                     let page = ledger::feed_page(
                         write.db,
                         &write.names,

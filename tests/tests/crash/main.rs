@@ -4,6 +4,7 @@
 //! repeats a run's choices (not its timing), `CRASH_KILLS` asks for more than the least number of kills of each kind.
 
 mod join;
+mod prune;
 mod watch;
 
 use std::{

@@ -11,7 +11,19 @@ use sync_tests::{
 };
 use uuid::Uuid;
 
-use super::{Place, add, add_many, delete, items, prune, retitle, settle, title};
+use super::{Place, add, add_many, delete, items, prune, retitle, ruthless, title};
+
+/// Rounds of `a` with `b` until both are in sync, without one that had to be repaired.
+async fn settle(a: &Device, b: &Device) {
+    for _ in 0..4 {
+        let report = a.sync(b).await.expect("a round");
+        assert!(report.repair.is_none() && !report.diverged, "{report:?}");
+        if report.in_sync {
+            return;
+        }
+    }
+    panic!("four rounds and not in sync");
+}
 
 async fn add_as(device: &Device, id: Uuid, title: &str) {
     let new = item::ActiveModel { id: Set(id), title: Set(title.into()), qty: Set(1), ..Default::default() };
@@ -125,6 +137,24 @@ async fn nothing_is_forgotten_that_is_young_or_that_a_member_lacks_or_in_an_arch
     assert_eq!(prune(&a).await.forgotten, 1, "the first; the third lacks the second delete");
     assert_eq!(prune(&b).await.forgotten, 0, "an archive keeps all");
     assert_eq!(known(&a), 1);
+}
+
+/// History goes all the same where a bound says so.
+#[tokio::test]
+async fn nothing_is_forgotten_because_its_history_was_made_to_go() {
+    let place = Place::new();
+    let (a, b, third) = (place.device(ruthless()).await, place.plain().await, place.plain().await);
+    let id = add(&a, "soon gone").await;
+    for device in [&b, &third] {
+        settle(device, &a).await;
+    }
+    delete(&a, id).await;
+    weeks(&place, &[&a, &b]).await;
+    let report = prune(&a).await;
+    assert!(report.forced > 0 && report.forgotten == 0, "the third has not heard of the delete: {report:?}");
+    settle(&third, &a).await;
+    weeks(&place, &[&a, &third, &b]).await;
+    assert_eq!(prune(&a).await.forgotten, 1);
 }
 
 #[tokio::test]
@@ -348,8 +378,7 @@ async fn deleted_records_take_no_room_once_they_are_forgotten() {
     let (a, b) = (place.plain().await, place.plain().await);
     settle(&b, &a).await;
     let empty = bytes(&a);
-    add_many(&a, records).await;
-    settle(&b, &a).await;
+    add_many(&b, records).await;
     item::Entity::delete_many().exec(&b.db).await.expect("a delete");
     settle(&b, &a).await;
     weeks(&place, &[&a, &b]).await;

@@ -1,8 +1,10 @@
 //! History goes, data stays: what is pruned and when, who reads the state instead, and that nothing is lost by it.
 
+mod across;
 mod behind;
 mod forgotten;
 mod members;
+mod own;
 mod prune;
 mod random;
 mod scale;
