@@ -9,20 +9,20 @@ mod places;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Mutex,
 };
 
 use sync_core::{Change, RenewalReason, Stamp};
 
-use super::{checks::dump, number, oracle::Expected};
+use super::{
+    checks::dump,
+    oracle::Expected,
+    seeds::{self, number, run_all},
+};
 use places::{Places, Shape};
 
 const SEEDS: u64 = 50;
 const STEPS: u64 = 60;
-const THREADS: usize = 2;
 
 /// How often each situation really happened.
 #[derive(Debug, Default)]
@@ -120,26 +120,18 @@ impl Places {
     }
 }
 
-/// Runs one seed; what it did, if it failed.
+/// Runs one seed.
 fn run(seed: u64) -> Result<Counts, Vec<String>> {
-    let trace = Arc::new(Mutex::new(Vec::new()));
-    let kept = trace.clone();
     let steps = number("COPIES_STEPS").unwrap_or(STEPS);
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut places = Places::new(seed, trace).await;
-            for _ in 0..steps {
-                places.step().await;
-            }
-            places.settle().await;
-            places.close_all().await;
-            places.counts
-        })
-    });
-    thread
-        .join()
-        .map_err(|_| kept.lock().map_or_else(|error| error.into_inner().clone(), |lines| lines.clone()))
+    seeds::run(move |trace| async move {
+        let mut places = Places::new(seed, trace).await;
+        for _ in 0..steps {
+            places.step().await;
+        }
+        places.settle().await;
+        places.close_all().await;
+        places.counts
+    })
 }
 
 #[test]
@@ -151,30 +143,11 @@ fn copies_and_restores_lose_nothing() {
         return;
     }
     let seeds = number("COPIES_SEEDS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(0);
     let counts = Mutex::new(Counts::default());
-    let failed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
-                        return;
-                    }
-                    match run(seed) {
-                        Ok(one) => {
-                            let mut counts = counts.lock().expect("counts");
-                            one.0.into_iter().for_each(|(what, count)| counts.add(what, count));
-                        }
-                        Err(_) => failed.lock().expect("a list").push(seed),
-                    }
-                }
-            });
-        }
+    run_all("COPIES_SEED", 0..seeds, run, |one| {
+        let mut counts = counts.lock().expect("counts");
+        one.0.into_iter().for_each(|(what, count)| counts.add(what, count));
     });
-    let failed = failed.into_inner().expect("a list");
-    assert!(failed.is_empty(), "run again with COPIES_SEED= one of {failed:?}");
     println!("{seeds} schedules, none lost a change, none ended unequal");
     let counts = counts.into_inner().expect("counts");
     for what in SITUATIONS {

@@ -29,6 +29,7 @@ pub(crate) struct Counts {
     pub(crate) past_a_program: u64,
     pub(crate) relays: u64,
     pub(crate) rewired: u64,
+    pub(crate) taken_back: u64,
 }
 
 impl Counts {
@@ -81,7 +82,7 @@ impl Counts {
         }
     }
 
-    pub(crate) fn all(&self) -> [(&'static str, u64); 23] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 24] {
         [
             ("delete against update", self.delete_against_update),
             ("creation against delete", self.creation_against_delete),
@@ -106,10 +107,11 @@ impl Counts {
             ("column written that a program lacked", self.past_a_program),
             ("a relay without the models", self.relays),
             ("other topology while running", self.rewired),
+            ("taken back what a clock ahead had stamped", self.taken_back),
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut u64; 23] {
+    fn all_mut(&mut self) -> [&mut u64; 24] {
         [
             &mut self.delete_against_update,
             &mut self.creation_against_delete,
@@ -134,6 +136,7 @@ impl Counts {
             &mut self.past_a_program,
             &mut self.relays,
             &mut self.rewired,
+            &mut self.taken_back,
         ]
     }
 }

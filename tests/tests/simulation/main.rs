@@ -5,6 +5,7 @@
 //! `SIM_FIRST`; `SIM_STEPS` how many steps each has, `SIM_CHECKS` after how many percent of them a device is checked.
 
 mod checks;
+mod clocks;
 mod copies;
 mod counts;
 mod faulty;
@@ -13,44 +14,30 @@ mod oracle;
 mod random;
 mod rules;
 mod schema;
+mod seeds;
 mod topology;
 mod versions;
 mod world;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Mutex;
 
 use counts::Counts;
+use seeds::{number, run_all};
 use world::World;
 
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 300;
 const STEPS: usize = 160;
-const THREADS: usize = 4;
 
-/// Runs one seed; what it did, if it failed.
+/// Runs one seed.
 fn run(seed: u64) -> Result<Counts, Vec<String>> {
-    let trace = Arc::new(Mutex::new(Vec::new()));
-    let kept = trace.clone();
     let steps = number("SIM_STEPS").map_or(STEPS, |steps| usize::try_from(steps).expect("a number of steps"));
     // Percent of the steps after which the device is checked.
     let checks = number("SIM_CHECKS").map_or(15, |checks| usize::try_from(checks).expect("a percentage"));
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut world = World::new(seed, trace).await;
-            world.run(steps, checks).await;
-            world.counts
-        })
-    });
-    thread
-        .join()
-        .map_err(|_| kept.lock().map_or_else(|error| error.into_inner().clone(), |lines| lines.clone()))
-}
-
-pub(crate) fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+    seeds::run(move |trace| async move {
+        let mut world = World::new(seed, trace).await;
+        world.run(steps, checks).await;
+        world.counts
+    })
 }
 
 #[test]
@@ -61,29 +48,10 @@ fn devices_converge() {
         }
         return;
     }
-    let seeds = number("SIM_SEEDS").unwrap_or(SEEDS);
     let first = number("SIM_FIRST").unwrap_or(0);
-    let next = AtomicU64::new(0);
+    let seeds = first..first + number("SIM_SEEDS").unwrap_or(SEEDS);
     let counts = Mutex::new(Counts::default());
-    let failed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
-                        return;
-                    }
-                    match run(first + seed) {
-                        Ok(one) => counts.lock().expect("counts").add(&one),
-                        Err(_) => failed.lock().expect("a list").push(first + seed),
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().expect("a list");
-    assert!(failed.is_empty(), "run again with SIM_SEED= one of {failed:?}");
+    run_all("SIM_SEED", seeds, run, |one| counts.lock().expect("counts").add(&one));
     for (what, count) in counts.into_inner().expect("counts").all() {
         println!("{what}: {count}");
         assert!(count > 0, "no seed got there: {what}");

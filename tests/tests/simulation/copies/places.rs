@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
@@ -19,6 +19,7 @@ use super::{
     super::{
         operations::{Operation, Way, operation},
         random::{Rng, Seeded},
+        seeds::Trace,
         versions::View,
         world::BEGIN_MS,
     },
@@ -58,12 +59,12 @@ pub(super) struct Places {
     marks: u32,
     pub(super) shape: Shape,
     pub(super) places: Vec<Place>,
-    trace: Arc<Mutex<Vec<String>>>,
+    trace: Trace,
     pub(super) counts: Counts,
 }
 
 impl Places {
-    pub(super) async fn new(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> Self {
+    pub(super) async fn new(seed: u64, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
         let mut limits = Limits::default();
         limits.snapshot_above = u64::MAX;
