@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use crate::runtime::Random;
 
+/// How many milliseconds a gap behind the last stamp has at most: far less than stamps may be ahead of a clock.
+const LEAP_MS: u64 = 1_024;
+
 const COUNTER_BITS: u32 = 18;
 const COUNTER_MAX: u32 = (1 << COUNTER_BITS) - 1;
 /// A new millisecond starts its counter at a random value below this, so that two clones of one database that
@@ -152,6 +155,21 @@ impl HybridClock {
         next
     }
 
+    /// Leaves a gap of some random milliseconds behind the last stamp, unless `wall_ms` is past that. For a database that is
+    /// opened: it may be an older state of one that went on from here, and where time is not past the last stamp, only the gap
+    /// keeps the two from giving one stamp to different changes. True if there is a gap now.
+    pub fn leap(&mut self, wall_ms: u64, random: &dyn Random) -> bool {
+        if self.last.is_nil() || wall_ms > self.last.ms() {
+            return false;
+        }
+        let mut gap = [0; 8];
+        random.fill(&mut gap);
+        let gap = u64::from_le_bytes(gap);
+        let counter = (gap >> 32) as u32 % COUNTER_START;
+        self.last = Stamp::new(self.last.ms() + 1 + gap % LEAP_MS, counter, self.node);
+        true
+    }
+
     /// Takes note of a foreign stamp, so that whatever is written next comes after it. The caller has checked
     /// that it is not too far ahead of the wall clock.
     pub fn observe(&mut self, stamp: Stamp) {
@@ -196,6 +214,19 @@ mod tests {
             last = next;
         }
         assert_eq!(last.ms(), 1001);
+    }
+
+    #[test]
+    fn two_that_go_on_from_one_state_leave_different_gaps() {
+        let state = HybridClock::new(node(1), Stamp::new(5000, 9, node(2)));
+        let leaps = |wall, random| {
+            let mut clock = state;
+            clock.leap(wall, &Fixed(random)).then(|| clock.tick(wall, &Fixed(random)))
+        };
+        assert_eq!(leaps(5001, 3), None, "time tells them apart");
+        let (one, other) = (leaps(5000, 3), leaps(4000, 4));
+        assert!(one != other && one.min(other) > Some(state.last()), "{one:?} {other:?}");
+        assert!(one.max(other).is_some_and(|stamp| stamp.ms() <= 5001 + LEAP_MS));
     }
 
     #[test]

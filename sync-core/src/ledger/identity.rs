@@ -102,7 +102,14 @@ impl Identity {
                 head.renew(write, RenewalReason::Copied, runtime).await?;
                 Ok(Ok(head.identity))
             }
-            _ => Ok(Ok(identity)),
+            _ => {
+                // It may have been restored in a way that nothing tells.
+                let mut head = Head::load(write.db, &write.names).await?;
+                if head.clock.leap(runtime.time.now_ms(), runtime.random.as_ref()) {
+                    head.save(write.db).await?;
+                }
+                Ok(Ok(identity))
+            }
         }
     }
 

@@ -4,7 +4,11 @@ use std::{fs, path::Path, sync::Arc};
 
 use sea_orm::{ActiveModelTrait, Database, EntityTrait, Set};
 use sync_core::{Change, DeviceId, Event, PeerError, RenewalReason, SyncEngine, SyncError, runtime::Random};
-use sync_tests::{Device, device::library, entities::item};
+use sync_tests::{
+    Device,
+    device::{ManualClock, library},
+    entities::item,
+};
 
 async fn add(device: &Device, title: &str) {
     item::ActiveModel { title: Set(title.into()), qty: Set(1), ..Default::default() }
@@ -168,6 +172,37 @@ async fn two_with_one_id_are_told_apart_when_they_meet() {
     original.assert_equal(&copy).await;
 }
 
+/// Where time is not past the last stamp, as with a clock that is a little behind the others', a restored database would go on with the
+/// very stamps that it had given already.
+#[tokio::test]
+async fn a_restored_database_gives_no_stamp_twice_though_its_clock_stands() {
+    let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
+    let path = dir.path().join("a.db");
+    let clock = Arc::new(ManualClock::at(1_600_000_000_000));
+    let open = async || {
+        Device::open(path.clone(), library, |builder| builder.without_background().time(clock.clone())).await
+    };
+    let other = Device::with(library, |builder| builder.without_background().time(clock.clone())).await;
+    let device = open().await;
+    let id = device.engine.device_id();
+    add(&device, "before").await;
+    device.close().await;
+    let backup = fs::read(&path).expect("a backup");
+    let device = open().await;
+    add(&device, "after the backup").await;
+    device.sync(&other).await.expect("a round");
+    device.close().await;
+    fs::write(&path, backup).expect("a restore, into the same file");
+    let device = open().await;
+    assert_eq!(device.engine.device_id(), id, "nothing tells yet");
+    add(&device, "after the restore").await;
+    device.engine.flush().await.expect("it is logged under the old id");
+    equal(&device, &other).await;
+    let renewal = device.engine.status().await.expect("a status").renewals.remove(0);
+    assert_eq!((renewal.former, renewal.reason), (id, RenewalReason::Restored));
+    assert_eq!(other.dump().await.lines().count(), 3, "{}", other.dump().await);
+}
+
 /// Neither side is a party, and each has one branch.
 #[tokio::test]
 async fn third_parties_that_saw_one_side_each_find_the_fork_out() {
@@ -188,6 +223,30 @@ async fn third_parties_that_saw_one_side_each_find_the_fork_out() {
     equal(&other, &one).await;
     equal(&one, &other).await;
     assert_eq!(one.dump().await.lines().count(), 3, "{}", one.dump().await);
+}
+
+/// The branches were written to in turn, so that each has changes below the other's head: a head of one stands for none of
+/// the other.
+#[tokio::test]
+async fn branches_that_were_written_in_turn_are_found_out_too() {
+    let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
+    let [path, copy] = ["a.db", "b.db"].map(|name| dir.path().join(name));
+    let original = open(&path, library).await;
+    add(&original, "before").await;
+    original.close().await;
+    fs::copy(&path, &copy).expect("a copy");
+    forget_file(&copy);
+    let (original, copy) = (open(&path, library).await, open(&copy, library).await);
+    let (one, other) = (Device::new(library).await, Device::new(library).await);
+    for (device, title) in [(&copy, "first"), (&original, "second"), (&copy, "third")] {
+        add(device, title).await;
+        device.engine.flush().await.expect("a flush");
+    }
+    original.sync(&one).await.expect("a round");
+    copy.sync(&other).await.expect("a round");
+    equal(&other, &one).await;
+    equal(&one, &other).await;
+    assert_eq!(one.dump().await.lines().count(), 4, "{}", one.dump().await);
 }
 
 /// Random bytes that are equal but for the first of an id.
