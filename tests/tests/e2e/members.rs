@@ -184,9 +184,24 @@ async fn a_clock_that_goes_back_leaves_the_ledger_in_order() {
     assert_eq!(a.engine.replay().await.expect("a replay").rebuilt, []);
 }
 
-/// A program that lacks the model, like one of before, keeps the records and passes them on.
+/// A program of before writes no record of itself.
 #[tokio::test]
 async fn a_peer_without_a_record_is_a_member_once_a_round_was_made() {
+    let (a, b) = acquainted().await;
+    let others = "DELETE FROM sync_devices WHERE id <> ?";
+    let own = b.engine.device_id().as_bytes().to_vec();
+    let statement =
+        sea_orm::Statement::from_sql_and_values(b.db.get_database_backend(), others, [own.into()]);
+    assert_eq!(b.db.execute_raw(statement).await.expect("a delete").rows_affected(), 1);
+    let members = b.engine.members().await.expect("members");
+    let of_a = members.iter().find(|member| member.device == a.engine.device_id()).expect("a member");
+    assert!(of_a.vector.is_some() && of_a.first_seen_ms.is_none(), "{of_a:?}");
+    assert_eq!(members.len(), 2);
+}
+
+/// A later version may have more models of its own.
+#[tokio::test]
+async fn records_of_a_model_of_a_later_engine_are_kept_and_passed_on() {
     let (a, b) = acquainted().await;
     let mut stranger = sync_tests::wire::Author::new(a.engine.library_id(), 7);
     let change = stranger.insert("sync_later", &[sync_core::SyncValue::I64(1)], &[]);

@@ -1,5 +1,6 @@
 //! Damage that nobody wrote is found and mended, at a cost that follows the damage; no edit is ever lost to it.
 
+use sea_orm::ConnectionTrait;
 use sync_core::{Event, PeerError, SyncError, SyncValue, encode_key};
 use sync_tests::{
     damage::{ALL, Damage, First, add, damage, mend_ten, pair, rename, some_items},
@@ -76,6 +77,13 @@ async fn replay_rebuilds_from_a_whole_log_only() {
     add(&b, 1).await;
     let error = b.engine.replay().await.expect_err("a log that begins with a state");
     assert!(matches!(error, SyncError::LogIncomplete(_)), "{error}");
+
+    // An entry that holds another one's change: nothing of the log is believed.
+    let other = "UPDATE sync_log SET data = (SELECT data FROM sync_log WHERE seq = 10) WHERE seq = 20";
+    a.db.execute_unprepared(other).await.expect("damage");
+    let error = a.engine.replay().await.expect_err("a broken chain");
+    assert!(error.to_string().contains("its chain is broken"), "{error}");
+    assert_eq!(a.dump().await, good);
 }
 
 /// A repair that breaks off anywhere leaves nothing half done, and the next one mends the rest.

@@ -166,17 +166,48 @@ async fn a_server_restored_from_a_backup_older_than_the_floor_is_made_whole_by_i
     phone.assert_equal(&server).await;
 }
 
+/// A new device that reads the state in small pages.
+async fn reader(place: &Place) -> Device {
+    let mut limits = sync_core::Limits::default();
+    limits.page_entries = 300;
+    let clock = std::sync::Arc::new(place.clock.clone());
+    Device::with(place.library, |builder| builder.without_background().time(clock).limits(limits)).await
+}
+
+/// The log goes on from where its state began, for as long as that may take.
+#[tokio::test]
+async fn history_is_kept_for_one_in_the_middle_of_a_first_sync() {
+    let place = Place::new();
+    let hub = place.device(ruthless()).await;
+    add_many(&hub, 2_000).await;
+    prune(&hub).await;
+    let new = reader(&place).await;
+    let line = Faulty::new(hub.engine.clone(), Fault::ObjectsLost(3));
+    new.engine.sync_with(&line).await.expect_err("it breaks off");
+    let id = add(&hub, "meanwhile").await;
+    prune(&hub).await;
+    line.set(Fault::None);
+    let report = new.engine.sync_with(&line).await.expect("a round");
+    assert!(report.snapshot_records < 1_200 && report.received > 0, "the rest, then the log: {report:?}");
+    assert_eq!(title(&new, id).await.as_deref(), Some("meanwhile"));
+    new.assert_equal(&hub).await;
+    // Who does not come back is not waited for.
+    let other = reader(&place).await;
+    line.set(Fault::ObjectsLost(3));
+    other.engine.sync_with(&line).await.expect_err("it breaks off");
+    add(&hub, "once more").await;
+    place.clock.step(11 * 60_000);
+    prune(&hub).await;
+    assert_eq!(status(&hub).await.entries, 0);
+}
+
 #[tokio::test]
 async fn a_first_sync_that_breaks_off_goes_on_and_tells_how_far_it_is() {
     let place = Place::new();
     let hub = place.device(ruthless()).await;
     add_many(&hub, 2_000).await;
     prune(&hub).await;
-    let mut limits = sync_core::Limits::default();
-    limits.page_entries = 300;
-    let clock = std::sync::Arc::new(place.clock.clone());
-    let new =
-        Device::with(place.library, |builder| builder.without_background().time(clock).limits(limits)).await;
+    let new = reader(&place).await;
     let mut events = new.engine.events();
     let line = Faulty::new(hub.engine.clone(), Fault::ObjectsLost(3));
     let broken = new.engine.sync_with(&line).await;

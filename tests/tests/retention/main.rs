@@ -12,7 +12,11 @@ mod scale;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sea_orm::{ActiveModelTrait, EntityTrait, PaginatorTrait, Set};
-use sync_core::{LibraryId, Retention, Status, testing::ManualClock};
+use sync_core::{
+    LibraryId, Retention, Status,
+    runtime::{SystemClock, Time},
+    testing::ManualClock,
+};
 use sync_tests::{Device, entities::item};
 use uuid::Uuid;
 
@@ -28,7 +32,14 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let library = sync_tests::device::library();
-        Self { library, clock: ManualClock::at(1_800_000_000_000) }
+        // Guards note the database's own time, and no change is stamped later than it was noted: a clock ahead of that would make
+        // all changes old.
+        Self { library, clock: ManualClock::at(1_400_000_000_000) }
+    }
+
+    /// Some years later: the harness's authors stamp what they make with the time of today.
+    fn today() -> Self {
+        Self { clock: ManualClock::at(SystemClock.now_ms()), ..Self::new() }
     }
 
     /// A device with this retention.

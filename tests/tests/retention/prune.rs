@@ -41,6 +41,21 @@ async fn a_change_goes_when_it_is_old_and_every_known_member_has_it() {
 }
 
 #[tokio::test]
+async fn a_change_that_everybody_has_stays_while_it_is_young() {
+    let place = Place::new();
+    let (hub, near) = (place.plain().await, place.plain().await);
+    add_many(&hub, 10).await;
+    for _ in 0..2 {
+        settle(&near, &hub).await;
+    }
+    assert_eq!(prune(&hub).await.removed, 0);
+    place.days(6);
+    assert_eq!(prune(&hub).await.removed, 0);
+    place.days(2);
+    assert!(prune(&hub).await.removed >= 10);
+}
+
+#[tokio::test]
 async fn nothing_goes_from_a_device_that_met_nobody() {
     let place = Place::new();
     let alone = place.plain().await;
@@ -67,7 +82,7 @@ async fn what_a_caller_keeps_for_the_peer_it_calls_is_what_that_peer_lacks() {
 
 #[tokio::test]
 async fn a_change_beyond_a_gap_stays_and_so_does_all_after_it() {
-    let place = Place::new();
+    let place = Place::today();
     let hub = place.device(ruthless()).await;
     let mut author = Author::new(place.library, 3);
     let [first, missing, beyond] = ["first", "missing", "beyond"].map(|title| {
