@@ -13,7 +13,7 @@ use super::{DAY_MS, Place, add, add_many, items, prune, ruthless, settle, status
 
 /// An author whose stamps are of the machine's own time, and devices whose clocks are behind that.
 fn early() -> (Place, Author) {
-    let place = Place::new();
+    let place = Place::today();
     place.days(-300);
     let author = Author::new(place.library, 3);
     (place, author)
@@ -57,7 +57,7 @@ async fn a_change_from_the_future_outlasts_the_floor_here_and_the_state_of_anoth
 #[tokio::test]
 async fn a_part_of_a_group_outlasts_the_state_of_one_that_has_none_and_ends_with_that_of_one_that_has_all() {
     for hub_has_it in [true, false] {
-        let place = Place::new();
+        let place = Place::today();
         let (hub, away) = (place.device(ruthless()).await, place.plain().await);
         settle(&away, &hub).await;
         let mut author = Author::new(place.library, 3);
@@ -89,7 +89,7 @@ async fn a_part_of_a_group_outlasts_the_state_of_one_that_has_none_and_ends_with
 #[tokio::test]
 async fn a_clock_that_was_ahead_above_a_floor_loses_nothing() {
     for prunes_ahead in [false, true] {
-        let place = Place::new();
+        let place = Place::today();
         // Guards note the machine's own time, and no clock is to be ahead of that.
         place.days(-500);
         let ahead = ManualClock::at(sync_core::runtime::Time::now_ms(&place.clock));

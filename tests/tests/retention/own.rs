@@ -70,6 +70,7 @@ async fn one_change_says_all_that_several_said() {
     let place = Place::new();
     let (phone, server) = followed(&place).await;
     let run = async |device: &Device, statement: &str| {
+        place.clock.step(1);
         device.db.execute_unprepared(statement).await.expect(statement);
         device.engine.flush().await.expect("a flush");
     };
