@@ -194,6 +194,8 @@ async fn a_phone_restored_from_a_backup_sends_nothing_twice_and_loses_nothing() 
     phone.close().await;
     fs::copy(&path, &backup).expect("a backup");
     for sends_more in [false, true] {
+        // What is written after a restore is later than what was written before it.
+        place.clock.step(10_000);
         let phone = place.open(path.clone(), Retention::own()).await;
         if sends_more {
             retitle(&phone, note, "after the backup").await;
@@ -204,6 +206,7 @@ async fn a_phone_restored_from_a_backup_sends_nothing_twice_and_loses_nothing() 
         for suffix in ["-wal", "-shm"] {
             let _ = fs::remove_file(format!("{}{suffix}", path.display()));
         }
+        place.clock.step(10_000);
         let phone = place.open(path.clone(), Retention::own()).await;
         let own = add(&phone, "after the restore").await;
         retitle(&phone, note, "written again").await;
