@@ -343,13 +343,13 @@ impl World {
         }
         // Everybody gets the last of the programs, and what was kept for it is there.
         while self.change_schema().await {}
-        while self.mesh().await {}
+        self.spread().await;
         for at in 0..self.devices.len() {
             self.update(at).await;
             let device = &self.devices[at];
             assert!(device.updated || device.part == Part::Relay, "{at} has the columns");
         }
-        while self.mesh().await {}
+        self.spread().await;
         for at in 0..self.devices.len() {
             self.check(at).await;
         }
@@ -383,11 +383,27 @@ impl World {
         let mut moved = false;
         for from in 0..self.devices.len() {
             for to in (0..self.devices.len()).filter(|to| *to != from) {
-                let report = self.round(from, to, None).await.expect("a round");
-                moved |= report.sent + report.received + report.system + report.merges + report.held > 0;
+                moved |= self.moves(from, to).await;
             }
         }
         moved
+    }
+
+    /// Everybody syncs with the first one until nothing moves any more.
+    async fn spread(&mut self) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for at in 1..self.devices.len() {
+                moved |= self.moves(at, 0).await;
+            }
+        }
+    }
+
+    /// A whole round. True if it moved anything.
+    async fn moves(&mut self, from: usize, to: usize) -> bool {
+        let report = self.round(from, to, None).await.expect("a round");
+        report.sent + report.received + report.system + report.merges + report.held > 0
     }
 
     /// A new device that reads the state instead of the log gets the same.
