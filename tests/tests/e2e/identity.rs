@@ -139,16 +139,28 @@ async fn a_group_that_was_open_when_the_file_was_copied_arrives_whole() {
     equal(&original, &other).await;
 }
 
-#[tokio::test]
-async fn two_with_one_id_are_told_apart_when_they_meet() {
-    let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
-    let [path, copy] = ["a.db", "b.db"].map(|name| dir.path().join(name));
+/// A device with an item and its copy in `dir`, which nothing tells from it.
+async fn twins(dir: &Path) -> [Device; 2] {
+    let library = library();
+    let [path, copy] = ["a.db", "b.db"].map(|name| dir.join(name));
     let original = open(&path, library).await;
     add(&original, "before").await;
     original.close().await;
     fs::copy(&path, &copy).expect("a copy");
     forget_file(&copy);
-    let (original, copy) = (open(&path, library).await, open(&copy, library).await);
+    [open(&path, library).await, open(&copy, library).await]
+}
+
+/// Two further devices of the library.
+async fn strangers(device: &Device) -> (Device, Device) {
+    let library = device.engine.library_id();
+    (Device::new(library).await, Device::new(library).await)
+}
+
+#[tokio::test]
+async fn two_with_one_id_are_told_apart_when_they_meet() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [original, copy] = twins(dir.path()).await;
     let id = original.engine.device_id();
     assert_eq!(copy.engine.device_id(), id);
     add(&copy, "in the copy").await;
@@ -206,15 +218,9 @@ async fn a_restored_database_gives_no_stamp_twice_though_its_clock_stands() {
 /// Neither side is a party, and each has one branch.
 #[tokio::test]
 async fn third_parties_that_saw_one_side_each_find_the_fork_out() {
-    let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
-    let [path, copy] = ["a.db", "b.db"].map(|name| dir.path().join(name));
-    let original = open(&path, library).await;
-    add(&original, "before").await;
-    original.close().await;
-    fs::copy(&path, &copy).expect("a copy");
-    forget_file(&copy);
-    let (original, copy) = (open(&path, library).await, open(&copy, library).await);
-    let (one, other) = (Device::new(library).await, Device::new(library).await);
+    let dir = tempfile::tempdir().expect("a folder");
+    let [original, copy] = twins(dir.path()).await;
+    let (one, other) = strangers(&original).await;
     add(&copy, "early, in the copy").await;
     copy.sync(&other).await.expect("a round");
     add(&original, "late, in the original").await;
@@ -229,15 +235,9 @@ async fn third_parties_that_saw_one_side_each_find_the_fork_out() {
 /// the other.
 #[tokio::test]
 async fn branches_that_were_written_in_turn_are_found_out_too() {
-    let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
-    let [path, copy] = ["a.db", "b.db"].map(|name| dir.path().join(name));
-    let original = open(&path, library).await;
-    add(&original, "before").await;
-    original.close().await;
-    fs::copy(&path, &copy).expect("a copy");
-    forget_file(&copy);
-    let (original, copy) = (open(&path, library).await, open(&copy, library).await);
-    let (one, other) = (Device::new(library).await, Device::new(library).await);
+    let dir = tempfile::tempdir().expect("a folder");
+    let [original, copy] = twins(dir.path()).await;
+    let (one, other) = strangers(&original).await;
     for (device, title) in [(&copy, "first"), (&original, "second"), (&copy, "third")] {
         add(device, title).await;
         device.engine.flush().await.expect("a flush");
