@@ -25,7 +25,7 @@ use crate::{
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite, Snapshot},
-    merge::{Changed, Conflict, join_taking},
+    merge::{Changed, Conflict, Digest, join_taking},
     model::is_system,
     store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
@@ -251,7 +251,8 @@ pub(super) async fn bring_in_line(
         working.touched || working.show != working.was_shown() || working.changed || rows::is_written(working)
     });
     let objects = stored_objects(head, set, keys);
-    keep_keys(write, bindings, head, set, &objects).await?;
+    commit.dropped = dropped_objects(set);
+    keep_keys(write, bindings, head, set, &objects, &commit.dropped).await?;
     commit.objects = objects;
     applied.forked = commit.write(write, head).await?.forked;
     if let Some(images) = images {
@@ -360,7 +361,7 @@ async fn list_pending(
 fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<ObjectWrite> {
     keys.into_iter()
         .filter_map(|key| {
-            let working = set.get(&key)?;
+            let working = set.get(&key).filter(|working| !working.dropped)?;
             Some(ObjectWrite {
                 id: working.id.unwrap_or_else(|| head.new_object()),
                 is_new: working.id.is_none(),
@@ -373,6 +374,11 @@ fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<Obje
         .collect()
 }
 
+fn dropped_objects(set: &WorkingSet) -> Vec<(i64, Digest)> {
+    let dropped = set.records.values().filter(|working| working.dropped);
+    dropped.filter_map(|working| Some((working.id?, working.digest))).collect()
+}
+
 /// Lists the keys of records that are kept out of their tables, so that they are found when a key or a parent
 /// becomes free.
 async fn keep_keys(
@@ -381,9 +387,10 @@ async fn keep_keys(
     head: &Head,
     set: &WorkingSet,
     objects: &[ObjectWrite],
+    dropped: &[(i64, Digest)],
 ) -> Result<(), ApplyError> {
     let mut rows = Vec::new();
-    let mut gone = Vec::new();
+    let mut gone: Vec<sea_orm::Value> = dropped.iter().map(|(id, _)| (*id).into()).collect();
     for object in objects {
         let Some(model) = write.names.id(NameKind::Model, object.model.as_bytes()) else {
             continue;

@@ -11,6 +11,7 @@ use crate::{
         PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer,
         RepairRequest, RepairedName, Request,
     },
+    scope::{RecordName, SelectedTag, Selection},
     stamp::Stamp,
     value::{SyncValue, encode_key},
     vector::{Clock, Vector},
@@ -54,6 +55,12 @@ pub(super) fn noise(length: usize) -> ByteBuf {
     ByteBuf::from(std::iter::repeat_with(next).take(length).collect::<Vec<u8>>())
 }
 
+fn selection() -> Selection {
+    let record = RecordName { model: "“model”".into(), record: bytes(1) };
+    let tag = SelectedTag { model: "m".into(), column: "c".into(), values: vec![bytes(2), ByteBuf::new()] };
+    Selection { models: vec!["a".into(), String::new()], records: vec![record], tags: vec![tag] }
+}
+
 pub(super) fn hello(n: u8) -> Hello {
     Hello {
         protocol: PROTOCOL,
@@ -69,6 +76,7 @@ pub(super) fn hello(n: u8) -> Hello {
         newest_of_yours: (n > 1).then(|| stamp(n)),
         probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
         retired: Vec::new(),
+        scope: (n > 1).then(selection),
     }
 }
 
@@ -125,6 +133,7 @@ pub(super) fn objects(objects: u32) -> ObjectsRequest {
         after: (objects > 0).then(|| ObjectsCursor(bytes(9))),
         max_objects: objects,
         max_bytes: 1,
+        scope: (objects > 1).then(selection),
     }
 }
 
@@ -179,6 +188,8 @@ pub(super) fn answer(request: Request) -> Answer {
             state_hash: StateHash([3; 32]),
             vector: vector(),
             total: 1 << 60,
+            gone: request.scope.map(|scope| scope.records).unwrap_or_default(),
+            resume: (request.max_objects > 1).then(|| ObjectsCursor(bytes(11))),
         }),
         Request::Repair(request) => Answer::Repair(RepairAnswer {
             ranges: request
@@ -215,6 +226,7 @@ pub(super) const fn variant(error: &PeerError) -> &'static str {
         PeerError::Unauthorized(_) => "Unauthorized",
         PeerError::Forbidden(_) => "Forbidden",
         PeerError::SnapshotRequired => "SnapshotRequired",
+        PeerError::PartOnly => "PartOnly",
         PeerError::TooLarge(_) => "TooLarge",
         PeerError::Invalid(_) => "Invalid",
         PeerError::Corrupt(_) => "Corrupt",
@@ -237,6 +249,7 @@ pub(super) fn errors() -> Vec<PeerError> {
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,
+        PeerError::PartOnly,
         PeerError::TooLarge(text()),
         PeerError::Invalid(String::new()),
         PeerError::Corrupt(text()),

@@ -4,8 +4,9 @@ use super::handle::SyncEngine;
 use crate::{
     capture,
     ids::{DeviceId, LibraryId, Seq},
-    ledger::{self, Head, Renewal},
+    ledger::{self, Extent, Head, Renewal},
     peer::{MemberHistory, RepairReport, SyncError, peers_called, position_with},
+    scope::Scope,
     stamp::Stamp,
     store::sql,
 };
@@ -22,6 +23,11 @@ pub struct Status {
     pub latest_seq: Seq,
     /// True if something committed is not logged yet.
     pub dirty: bool,
+    /// The part of the library that is kept here.
+    pub scope: Scope,
+    /// True if everything is to be kept, and what an earlier scope left out has not come yet: the next round with a peer that has
+    /// everything brings it.
+    pub widening: bool,
     /// The digest of all alive objects: equal on replicas with equal data.
     pub digest: [u8; 16],
     /// Records whose rows are not what their objects say.
@@ -124,6 +130,8 @@ impl SyncEngine {
             library: head.identity.library,
             latest_seq: ledger::served_end(&db, &head).await?,
             dirty: capture::any_dirty(&db).await?,
+            scope: head.extent.scope(),
+            widening: head.extent == Extent::Widening,
             digest: head.digest.to_bytes(),
             pending: counts[0],
             conflicts: counts[1],

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LedgerError,
+    extent::Extent,
     identity::Identity,
     metadata::{self, KEY_RETIRED, KEY_STAMP, Metadata, key_head, pack},
     taken_back::Retired,
@@ -67,6 +68,8 @@ struct Saved {
     /// The group that a flush has begun and not ended.
     open_txn: Option<Stamp>,
     floor: Floor,
+    #[serde(default)]
+    order: i64,
 }
 
 /// See the [module](self).
@@ -85,6 +88,11 @@ pub(crate) struct Head {
     pub(crate) previous: Option<Stamp>,
     pub(crate) open_txn: Option<Stamp>,
     pub(crate) floor: Floor,
+    /// The number of the last commit that wrote objects: each has one of its own, by which the state feed is ordered. Before they
+    /// were numbered, objects had the position of the log.
+    pub(crate) order: i64,
+    /// How much of the library is kept here.
+    pub(crate) extent: Extent,
     /// The device ids of which a part was taken back.
     pub(crate) retired: Vec<Retired>,
     /// The largest id in `sync_objects`.
@@ -118,6 +126,8 @@ impl Head {
             previous: saved.previous,
             open_txn: saved.open_txn,
             floor: saved.floor,
+            order: saved.order.max(i64::try_from(saved.seq.0).unwrap_or(i64::MAX)),
+            extent: Extent::parse(&metadata)?,
             retired: metadata.packed(KEY_RETIRED)?.unwrap_or_default(),
             last_object,
         })
@@ -144,6 +154,7 @@ impl Head {
             previous: self.previous,
             open_txn: self.open_txn,
             floor: self.floor.clone(),
+            order: self.order,
         };
         let values = [
             (key_head(self.library), pack(&saved)?),

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use super::{PeerError, PushRequest, StatePart, SyncError, positions, replica::Replica, round::Round};
+use super::{
+    PeerError, PushRequest, StatePart, SyncError, positions, replica::Replica, round::Round, scoped::decoded,
+};
 use crate::{
-    apply::{Incoming, Origin},
-    change::Change,
-    ids::LibraryId,
+    apply::Origin,
+    ids::{DeviceId, LibraryId, LogId},
     ledger::{self, Head, Snapshot},
 };
 
@@ -34,7 +35,7 @@ impl Round<'_> {
         loop {
             let limits = &replica.limits;
             let (head, page) =
-                replica.state_page(cursor.take(), limits.page_entries, limits.page_bytes / 2).await?;
+                replica.state_page(cursor.take(), None, limits.page_entries, limits.page_bytes / 2).await?;
             let objects: Vec<ByteBuf> = page.objects.into_iter().map(ByteBuf::from).collect();
             self.report.bytes_sent += objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             self.report.snapshot_sent += objects.len() as u64;
@@ -45,7 +46,7 @@ impl Round<'_> {
                 log_id: head.identity.log_id,
                 changes: Vec::new(),
                 pull: None,
-                state: Some(StatePart { objects, complete, news }),
+                state: Some(StatePart { objects, complete, news, part: None }),
             };
             let answer = self.peer.push(request).await?;
             self.theirs.vector = answer.vector;
@@ -78,17 +79,13 @@ impl Replica {
     pub(super) async fn take_state(
         self: &Arc<Self>,
         library: LibraryId,
+        from: (DeviceId, LogId),
         state: StatePart,
     ) -> Result<u64, SyncError> {
-        let records = state
-            .objects
-            .into_iter()
-            .map(|bytes| {
-                let change = Change::decode(&bytes)
-                    .map_err(|error| PeerError::Invalid(format!("a record of the state: {error}")))?;
-                Ok(Incoming { change, bytes: bytes.into_vec() })
-            })
-            .collect::<Result<Vec<_>, SyncError>>()?;
+        let records = decoded(state.objects, PeerError::Invalid)?;
+        if let Some(part) = state.part {
+            return self.take_part_of_state(library, from, records, part).await;
+        }
         let news = state.news;
         let complete = state.complete.map(|vector| Snapshot { vector, news });
         let received = self.receive(library, vec![records], Origin::Feed { complete }, None).await?;

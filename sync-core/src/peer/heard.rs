@@ -4,7 +4,7 @@
 //! now; it is more only if the member was restored from a backup, and then its next round reads the state.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, PoisonError},
 };
 
@@ -50,6 +50,9 @@ pub(crate) struct Heard {
     /// spared although it may never have come.
     marks: u64,
     seen_ms: u64,
+    /// True if it keeps a part of the library: it needs no history.
+    #[serde(default)]
+    part: bool,
 }
 
 /// What each peer had merged when it last told, as far as that was saved.
@@ -75,12 +78,12 @@ impl Replica {
         look(&mut self.callers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A caller said what it has merged.
-    pub(super) fn heard_of(&self, device: DeviceId, vector: &Vector) {
+    /// A caller said what it has merged, and whether it keeps a part of the library.
+    pub(super) fn heard_of(&self, device: DeviceId, vector: &Vector, part: bool) {
         let seen_ms = self.now_ms();
         self.with_callers(|callers| {
             let heard = callers.heard.entry(device).or_default();
-            (heard.vector, heard.seen_ms) = (vector.clone(), seen_ms);
+            (heard.vector, heard.seen_ms, heard.part) = (vector.clone(), seen_ms, part);
         });
     }
 
@@ -99,7 +102,8 @@ impl Replica {
         self.with_callers(|callers| {
             // Who only reads, and never said who it is, is no member.
             if let Some(heard) = callers.heard.get_mut(&device) {
-                *heard = Heard { vector: have.clone(), log_id: Some(log_id), seq, marks, seen_ms };
+                let part = heard.part;
+                *heard = Heard { vector: have.clone(), log_id: Some(log_id), seq, marks, seen_ms, part };
             }
         });
     }
@@ -143,13 +147,23 @@ impl Replica {
     ) -> Result<Vec<(MemberHistory, Cover)>, SyncError> {
         let marks = positions::marks(db, head.library).await?;
         let mut known: BTreeMap<DeviceId, (u64, Cover)> = BTreeMap::new();
+        let mut parts = HashSet::new();
         for (device, position) in positions::all::<_, Position>(db, head.library, CALLED).await? {
+            if position.part {
+                parts.insert(device);
+            }
             let seq = if position.marks == marks { position.sent } else { Seq(0) };
             known.insert(device, (position.seen_ms, Cover { device, vector: position.vector, seq }));
         }
         let mut calls = positions::all::<_, Heard>(db, head.library, CALLS).await?;
         calls.extend(self.with_callers(|callers| callers.heard.clone()));
         for (device, heard) in calls {
+            let newer = known.get(&device).is_none_or(|(seen_ms, _)| heard.seen_ms >= *seen_ms);
+            if newer && heard.part {
+                parts.insert(device);
+            } else if newer {
+                parts.remove(&device);
+            }
             if retention.history == History::Own && !known.contains_key(&device) {
                 continue;
             }
@@ -163,6 +177,7 @@ impl Replica {
             }
         }
         known.remove(&head.identity.device);
+        known.retain(|device, _| !parts.contains(device));
         let now_ms = self.now_ms();
         let members = known.into_iter().map(|(device, (seen_ms, cover))| {
             let silence = now_ms.saturating_sub(seen_ms);

@@ -57,7 +57,11 @@ impl Replica {
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     let wanted = replica.wanted(write.db, head.identity.device).await?;
                     let Some(mut record) = wanted else { return Ok(()) };
-                    record.have = Some(ledger::vector(write.db, &write.names, head.library).await?);
+                    // Who keeps a part needs no history, and waits for none.
+                    record.have = match head.extent.is_whole() {
+                        true => Some(ledger::vector(write.db, &write.names, head.library).await?),
+                        false => None,
+                    };
                     replica.put(write, &bindings, &mut head, &record).await
                 })
             })
@@ -87,7 +91,8 @@ impl Replica {
         let renamed = self.device_name.is_some() && self.device_name != known.name;
         // A clock that was set back does not make it younger.
         let later = known.last_seen.is_none_or(|day| day < today);
-        if !renamed && !later && known.left_at.is_none() {
+        let narrowed = known.have.is_some() && !ledger::Extent::load(db).await?.is_whole();
+        if !renamed && !later && !narrowed && known.left_at.is_none() {
             return Ok(None);
         }
         let name = self.device_name.clone().or(known.name.clone());

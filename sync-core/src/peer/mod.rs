@@ -26,6 +26,7 @@ mod resolve;
 mod retention;
 mod round;
 mod schema;
+mod scoped;
 mod serve;
 mod snapshot;
 mod stage;
@@ -39,7 +40,7 @@ pub use error::PeerError;
 use futures_util::stream::BoxStream;
 pub use message::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PullRequest, PullResponse,
-    PushRequest, PushResponse, Refused, StatePart,
+    PushRequest, PushResponse, Refused, StateOfPart, StatePart,
 };
 
 pub use heard::MemberHistory;
@@ -57,7 +58,7 @@ pub use round::SyncReport;
 pub use snapshot::SnapshotProgress;
 pub use sync_error::SyncError;
 
-pub(crate) use join::join;
+pub(crate) use join::{Founds, join};
 pub(crate) use positions::{called as peers_called, load as position_with};
 pub(crate) use repair::{repair_with, replay};
 pub(crate) use replica::{Replica, Report};

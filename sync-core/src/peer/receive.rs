@@ -13,10 +13,10 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    apply::{self, Hold, Incoming, Origin},
+    apply::{self, Applied, Hold, Incoming, Origin},
     capture::Batch,
     ids::{DeviceId, LibraryId, Seq},
-    ledger::{self, Head},
+    ledger::{self, Extent, Head},
     members::schema,
     store::Write,
 };
@@ -41,6 +41,12 @@ impl Replica {
                     replica.doubt_identity(write, &groups).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     head.is_of(library)?;
+                    // Of changes and whole states a part of the library would keep less than it says.
+                    if !groups.is_empty()
+                        && !matches!((&origin, &head.extent), (Origin::Feed { .. }, Extent::Widening))
+                    {
+                        replica.is_whole(&head)?;
+                    }
                     let mut refused = refuse_taken_tails(&write.names, &mut groups);
                     refused.extend(refuse_taken_back(&head, &mut groups));
                     let mut received = Received { refused, ..Received::default() };
@@ -54,14 +60,7 @@ impl Replica {
                     let now_ms = replica.now_ms();
                     let applied =
                         apply::apply_group(write, &bindings, &mut head, due, origin, now_ms).await?;
-                    received.merged = applied.merged;
-                    received.system = applied.system;
-                    received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
-                    received.duplicates = applied.duplicates;
-                    received.conflicts = applied.conflicts.len() as u64;
-                    received.pending = applied.pending.len() as u64;
-                    received.forked = applied.forked;
-                    received.news = applied.news;
+                    received.note(&applied);
                     replica.report_applied(write, applied);
                     if received.held > 0 {
                         let held = replica.clone();
@@ -72,6 +71,9 @@ impl Replica {
                     if is_last {
                         // What stands below the floor now came from the peer.
                         received.given = head.floor.seq;
+                        if head.extent == Extent::Widening {
+                            head.set_extent(write, Extent::Everything).await?;
+                        }
                     }
                     if let Some((device, mut position)) = from {
                         position.feed_news |= is_feed && received.news > 0;
@@ -91,7 +93,7 @@ impl Replica {
     }
 
     /// The records of a page of somebody's state. They are not held one by one: a page is taken as a whole, or later.
-    fn records(&self, groups: Vec<Vec<Incoming>>) -> Result<Vec<Incoming>, SyncError> {
+    pub(super) fn records(&self, groups: Vec<Vec<Incoming>>) -> Result<Vec<Incoming>, SyncError> {
         let now_ms = self.now_ms();
         let records: Vec<Incoming> = groups.into_iter().flatten().collect();
         let newest = records.iter().map(|one| one.change.newest_stamp().ms()).max().unwrap_or(0);
@@ -177,6 +179,20 @@ impl Replica {
         }
         self.clocks.set_next_release(None);
         Ok(self.receive(self.identity().library, Vec::new(), Origin::Log, None).await?.merged)
+    }
+}
+
+impl Received {
+    /// Takes note of what applying them did.
+    pub(super) fn note(&mut self, applied: &Applied) {
+        self.merged = applied.merged;
+        self.system = applied.system;
+        self.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
+        self.duplicates = applied.duplicates;
+        self.conflicts = applied.conflicts.len() as u64;
+        self.pending = applied.pending.len() as u64;
+        self.forked = applied.forked;
+        self.news = applied.news;
     }
 }
 

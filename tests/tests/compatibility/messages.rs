@@ -4,8 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use sync_core::{
     Answer, DeviceId, Entry, Hello, LibraryId, LogId, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest,
-    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, RecordRange, Refused,
-    RepairAnswer, RepairRequest, RepairedName, Request, Seq, Stamp, StateHash, Vector,
+    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, RecordName, RecordRange,
+    Refused, RepairAnswer, RepairRequest, RepairedName, Request, SelectedTag, Selection, Seq, Stamp,
+    StateHash, StateOfPart, StatePart, Vector,
 };
 use uuid::Uuid;
 
@@ -49,6 +50,7 @@ fn hello() -> Hello {
         newest_of_yours: Some(stamp(2)),
         probe: Some(Uuid::from_bytes([5; 16])),
         retired: Vec::new(),
+        scope: None,
     }
 }
 
@@ -105,7 +107,7 @@ fn pushed() -> PushResponse {
 
 fn objects() -> ObjectsRequest {
     let after = Some(ObjectsCursor(bytes()));
-    ObjectsRequest { library: LIBRARY, device: device(1), after, max_objects: 7, max_bytes: 8 }
+    ObjectsRequest { library: LIBRARY, device: device(1), after, max_objects: 7, max_bytes: 8, scope: None }
 }
 
 fn feed() -> ObjectsPage {
@@ -117,7 +119,34 @@ fn feed() -> ObjectsPage {
         state_hash: StateHash([2; 32]),
         vector: vector(),
         total: 11,
+        gone: Vec::new(),
+        resume: None,
     }
+}
+
+fn selection() -> Selection {
+    let record = RecordName { model: "album".into(), record: bytes() };
+    let tag = SelectedTag { model: "photo".into(), column: "project".into(), values: vec![bytes()] };
+    Selection { models: vec!["user".into()], records: vec![record], tags: vec![tag] }
+}
+
+fn hello_of_part() -> Hello {
+    Hello { scope: Some(selection()), ..hello() }
+}
+
+fn objects_of_part() -> ObjectsRequest {
+    ObjectsRequest { scope: Some(selection()), ..objects() }
+}
+
+fn feed_of_part() -> ObjectsPage {
+    let gone = vec![RecordName { model: "photo".into(), record: bytes() }];
+    ObjectsPage { next: None, gone, resume: Some(ObjectsCursor(bytes())), ..feed() }
+}
+
+fn push_of_part() -> PushRequest {
+    let part = StateOfPart { gone: feed_of_part().gone, vector: vector(), last: true };
+    let state = StatePart { objects: vec![bytes()], complete: None, news: false, part: Some(part) };
+    PushRequest { changes: Vec::new(), pull: None, state: Some(state), ..push() }
 }
 
 fn repair() -> RepairRequest {
@@ -167,6 +196,10 @@ fn every_message_is_written_and_read_as_ever() {
     check("feed", &feed());
     check("repair", &repair());
     check("repaired", &repaired());
+    check("hello_of_part", &hello_of_part());
+    check("objects_of_part", &objects_of_part());
+    check("feed_of_part", &feed_of_part());
+    check("push_of_part", &push_of_part());
     check("notice", &Notice { library: LIBRARY, latest_seq: Seq(9) });
 }
 
@@ -206,6 +239,7 @@ fn every_error_is_written_and_read_as_ever() {
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,
+        PeerError::PartOnly,
         PeerError::TooLarge(text()),
         PeerError::Invalid(text()),
         PeerError::Corrupt(text()),
@@ -247,6 +281,8 @@ fn a_field_of_a_later_version_is_passed_over() {
     check_later(&pushed());
     check_later(&objects());
     check_later(&feed());
+    check_later(&feed_of_part());
+    check_later(&selection());
     check_later(&repair());
     check_later(&repaired());
 }
@@ -265,6 +301,12 @@ fn earlier<T: DeserializeOwned>(message: &impl Serialize, fields: &[&str]) -> T 
 #[test]
 fn a_field_that_an_earlier_version_did_not_have_is_not_missed() {
     assert_eq!(earlier::<Hello>(&hello(), &["probe"]), Hello { probe: None, ..hello() });
+    assert_eq!(earlier::<Hello>(&hello_of_part(), &["scope"]), hello());
+    assert_eq!(earlier::<ObjectsRequest>(&objects_of_part(), &["scope"]), objects());
+    assert_eq!(
+        earlier::<ObjectsPage>(&feed_of_part(), &["gone", "resume"]),
+        ObjectsPage { next: None, ..feed() }
+    );
     assert_eq!(earlier::<PushResponse>(&pushed(), &["system"]), PushResponse { system: 0, ..pushed() });
     let fields = ["whole", "ranges", "objects", "wanted", "last"];
     let expected = RepairRequest {

@@ -1,6 +1,7 @@
 //! History goes, data stays: what is pruned and when, who reads the state instead, and that nothing is lost by it.
 
 mod behind;
+mod part;
 mod prune;
 mod random;
 mod scale;
