@@ -36,7 +36,11 @@ async fn history_does_not_wait_for_who_keeps_a_part() {
 
     // What went is no loss to it, and it prunes its own.
     let id = add(&phone, "by the phone").await;
-    phone.engine.set_scope(Scope::none().record::<sync_tests::entities::item::Entity>(id)).await.expect("a scope");
+    phone
+        .engine
+        .set_scope(Scope::none().record::<sync_tests::entities::item::Entity>(id))
+        .await
+        .expect("a scope");
     assert!(phone.sync(&hub).await.expect("a round").in_sync);
     retitle(&hub, id, "by the hub").await;
     assert!(phone.sync(&hub).await.expect("a round").in_sync);
