@@ -5,7 +5,7 @@
 //! hook began. `before_save` becomes an async block, behind which the key is filled if the user's code left
 //! it unset:
 //!
-//! ```ignore
+//! ```text
 //! #[async_trait]
 //! impl ActiveModelBehavior for ActiveModel {
 //!     async fn before_save<C>(mut self, db: &C, insert: bool) -> Result<Self, DbErr> where C: ConnectionTrait {

@@ -1,7 +1,7 @@
 //! From the entity to code. For `#[sync(id = "volume", merge = prefer_tagged)]` with a skipped `mount_point`
 //! comes out:
 //!
-//! ```ignore
+//! ```text
 //! impl ::sync_core::Syncable for ActiveModel {
 //!     const SYNC_ID: &'static str = "volume";
 //!     fn sync_fields() -> Vec<&'static str> { fields_except::<Self>(&[Column::MountPoint]) }

@@ -28,7 +28,23 @@ pub enum KeyPolicy {
 ///
 /// Written by `#[derive(Syncable)]` on the `Model`, by [`impl_syncable!`](crate::impl_syncable), or by hand:
 ///
-/// ```ignore
+/// ```
+/// # mod volume {
+/// use sea_orm::entity::prelude::*;
+/// use sync_core::Syncable;
+///
+/// #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+/// #[sea_orm(table_name = "volumes")]
+/// pub struct Model {
+///     #[sea_orm(primary_key, auto_increment = false)]
+///     pub id: Uuid,
+///     pub name: String,
+///     pub mounted_at: Option<String>,
+/// }
+/// #
+/// # #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+/// # pub enum Relation {}
+///
 /// impl Syncable for ActiveModel {
 ///     const SYNC_ID: &'static str = "volume";
 ///
@@ -37,6 +53,8 @@ pub enum KeyPolicy {
 ///     }
 /// }
 /// sync_core::impl_syncable!(hooks ActiveModel);
+/// # }
+/// # fn main() {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not sync",
