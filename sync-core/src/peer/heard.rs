@@ -158,10 +158,10 @@ impl Replica {
         let mut calls = positions::all::<_, Heard>(db, head.library, CALLS).await?;
         calls.extend(self.with_callers(|callers| callers.heard.clone()));
         for (device, heard) in calls {
-            let newer = known.get(&device).is_none_or(|(seen_ms, _)| heard.seen_ms >= *seen_ms);
-            if newer && heard.part {
+            let spoke_ms = known.get(&device).map_or(0, |(seen_ms, _)| *seen_ms);
+            if heard.part && heard.seen_ms >= spoke_ms {
                 parts.insert(device);
-            } else if newer {
+            } else if !heard.part && heard.seen_ms > spoke_ms {
                 parts.remove(&device);
             }
             if retention.history == History::Own && !known.contains_key(&device) {

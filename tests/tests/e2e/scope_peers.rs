@@ -182,6 +182,74 @@ async fn two_parts_share_what_is_in_both() {
     blue.state().await;
 }
 
+/// What one server says to be out of scope stays while it lacks what another has told of it.
+#[tokio::test]
+async fn a_server_that_is_behind_takes_nothing_away() {
+    let library = library();
+    let (first, behind) = (Device::new(library).await, Device::new(library).await);
+    let id = add(&first, "a", Some("other")).await;
+    behind.sync(&first).await.expect("a round");
+    let phone = part(library, Scope::none().tag("mine")).await;
+    settled(&phone, &behind).await;
+    tag(&first, id, "mine").await;
+    settled(&phone, &first).await;
+    // It is touched there, so it is told to be out of scope there.
+    rename(&behind, id, "b").await;
+    settled(&phone, &behind).await;
+    assert_eq!(titles(&phone).await, ["a"]);
+    behind.sync(&first).await.expect("a round");
+    for server in [&first, &behind] {
+        settled(&phone, server).await;
+        assert_eq!(titles(&phone).await, ["b"]);
+    }
+    tag(&behind, id, "other").await;
+    settled(&phone, &behind).await;
+    assert_eq!(titles(&phone).await, [""; 0]);
+}
+
+/// It says of nobody else that it has all of his changes, and says what it keeps.
+#[tokio::test]
+async fn a_part_speaks_for_itself_only() {
+    let library = library();
+    let (server, phone) = (Device::new(library).await, Device::new(library).await);
+    sync_tests::device::introduce(&[&server, &phone]).await;
+    add(&server, "a", Some("mine")).await;
+    phone.sync(&server).await.expect("a round");
+    let says = async |device: &Device| {
+        let stranger = sync_core::Hello {
+            protocol: sync_core::PROTOCOL,
+            device: sync_core::DeviceId::from_bytes([8; 16]),
+            library,
+            log_id: sync_core::LogId::from_bytes([8; 16]),
+            schema: 0,
+            wall_ms: 0,
+            vector: sync_core::Vector::new(),
+            latest_seq: sync_core::Seq(0),
+            state_hash: sync_core::StateHash::default(),
+            digest: [0; 16],
+            newest_of_yours: None,
+            probe: None,
+            retired: Vec::new(),
+            scope: None,
+        };
+        device.engine.hello(stranger).await.expect("a hello")
+    };
+    let whole = says(&phone).await;
+    assert_eq!((whole.vector.heads().count(), whole.scope), (2, None));
+    phone.engine.set_scope(Scope::none().tag("mine")).await.expect("a scope");
+    add(&server, "b", Some("mine")).await;
+    settled(&phone, &server).await;
+    let part = says(&phone).await;
+    let authors: Vec<_> = part.vector.heads().map(|(device, _)| device).collect();
+    assert_eq!(authors, [phone.engine.device_id()]);
+    let selection = part.scope.expect("a scope");
+    assert_eq!(selection.tags.iter().map(|tag| tag.column.as_str()).collect::<Vec<_>>(), ["tags", "note"]);
+    phone.engine.set_scope(Scope::everything()).await.expect("a scope");
+    phone.sync(&server).await.expect("a round");
+    let whole = says(&phone).await;
+    assert_eq!((whole.vector.heads().count(), whole.scope), (2, None));
+}
+
 /// The bytes that a narrow scope brings are those of the scope.
 #[tokio::test]
 async fn a_narrow_scope_of_a_large_library_costs_what_it_has() {
