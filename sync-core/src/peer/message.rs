@@ -147,6 +147,9 @@ pub struct StateOfPart {
     pub gone: Vec<RecordName>,
     /// What the pusher had merged when it made the page.
     pub vector: Vector,
+    /// True with the first page of all of the part: what no page lists is not in it.
+    #[serde(default)]
+    pub begins: bool,
     /// True with the last page: all that changed in the part since the pages of an earlier push is here now.
     #[serde(default)]
     pub last: bool,

@@ -89,13 +89,15 @@ pub trait Peer: Debug + Send + Sync {
     /// Hands over changes that the peer lacks; with [`PushRequest::pull`], also pulls in the same round trip.
     ///
     /// # Errors
-    /// [`PeerError`] when nothing of it was taken. A change refused by itself stands in the answer.
+    /// [`PeerError`] when nothing of it was taken, [`PeerError::PartOnly`] from a peer that keeps a part of the library and is
+    /// given changes. A change refused by itself stands in the answer.
     async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError>;
 
     /// A page of the state feed: records as they are now, in order of their last change.
     ///
     /// # Errors
-    /// [`PeerError`] when the cursor is not one of this feed.
+    /// [`PeerError`] when the cursor is not one of this feed; [`PeerError::PartOnly`] when everything is asked of a peer that keeps
+    /// a part of the library.
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError>;
 
     /// Answers which ranges of records have which digests, and exchanges objects: how two replicas with the same

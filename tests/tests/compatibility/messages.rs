@@ -144,7 +144,7 @@ fn feed_of_part() -> ObjectsPage {
 }
 
 fn push_of_part() -> PushRequest {
-    let part = StateOfPart { gone: feed_of_part().gone, vector: vector(), last: true };
+    let part = StateOfPart { gone: feed_of_part().gone, vector: vector(), begins: true, last: true };
     let state = StatePart { objects: vec![bytes()], complete: None, news: false, part: Some(part) };
     PushRequest { changes: Vec::new(), pull: None, state: Some(state), ..push() }
 }

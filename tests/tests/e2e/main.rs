@@ -28,6 +28,7 @@ mod scope;
 mod scope_changes;
 mod scope_moves;
 mod scope_peers;
+mod scope_random;
 mod sets;
 mod settle;
 mod skew;

@@ -47,6 +47,28 @@ async fn a_narrower_scope_lets_go_and_a_wider_one_brings() {
     assert_eq!(titles(&server).await, ["a", "b", "c"]);
 }
 
+/// A record that moved out since the last round with the scope before is not in the new one either, although its tag is as it was here.
+#[tokio::test]
+async fn a_record_that_moved_before_the_scope_changed_goes() {
+    let library = library();
+    let server = Device::new(library).await;
+    let (phone, called) = (part(library, Scope::none().tag("red")).await, Device::new(library).await);
+    let id = add(&server, "a", Some("red")).await;
+    add(&server, "b", Some("red")).await;
+    settled(&phone, &server).await;
+    called.sync(&server).await.expect("a round");
+    tag(&server, id, "blue").await;
+    let wider = Scope::none().tag("red").tag("green");
+    set(&phone, wider.clone()).await;
+    settled(&phone, &server).await;
+    assert_eq!(titles(&phone).await, ["b"]);
+    // Of one that had everything, and is called.
+    set(&called, wider).await;
+    assert!(server.sync(&called).await.expect("a round").in_sync);
+    assert_eq!(titles(&called).await, ["b"]);
+    assert_eq!(titles(&server).await, ["a", "b"]);
+}
+
 /// What was not sent yet stays until it was.
 #[tokio::test]
 async fn unsent_writes_outlive_a_narrower_scope() {

@@ -85,6 +85,23 @@ async fn what_is_written_out_of_scope_is_sent_and_goes() {
     assert_eq!(titles(&server).await, ["mine", "tagged"]);
 }
 
+/// A first reading does not list what the server has not got yet; it is in scope all the same, and never goes for a moment.
+#[tokio::test]
+async fn what_was_written_before_the_first_round_stays() {
+    let library = library();
+    let server = Device::new(library).await;
+    let phone = part(library, Scope::none().tag("mine")).await;
+    let id = add(&phone, "a", Some("mine")).await;
+    let local = item::ActiveModel { id: Set(id), local: Set(Some("here".into())), ..Default::default() };
+    local.update(&phone.db).await.expect("a column that stays here");
+    for _ in 0..2 {
+        settled(&phone, &server).await;
+        let here = item::Entity::find_by_id(id).one(&phone.db).await.expect("a query").expect("an item");
+        assert_eq!(here.local.as_deref(), Some("here"));
+    }
+    assert_eq!(titles(&server).await, ["a"]);
+}
+
 /// A new life of a record must stand above the one that was deleted, in scope or not.
 #[tokio::test]
 async fn a_deleted_record_can_be_inserted_again() {

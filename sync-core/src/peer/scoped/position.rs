@@ -49,6 +49,10 @@ pub(in crate::peer) struct PartPosition {
     /// program from before that could. It is read from its beginning when it says something else.
     #[serde(default)]
     pub(in crate::peer) told: Option<(Seq, StateHash, ByteBuf)>,
+    /// The number of the last commit here when a reading from the beginning began, until what it did not list was looked at:
+    /// each record that it lists is written, so those written before then are not in the peer's part.
+    #[serde(default)]
+    pub(in crate::peer) began: Option<i64>,
     /// Objects here were looked at up to this commit and place: those after it may be out of scope.
     #[serde(default)]
     pub(in crate::peer) swept: (i64, i64),

@@ -17,6 +17,7 @@ use crate::{
     capture::Batch,
     ids::{DeviceId, LibraryId, LogId, RecordId},
     ledger::{self, Head, Place, Selected},
+    model::is_system,
     scope::RecordName,
     vector::Vector,
 };
@@ -93,7 +94,13 @@ impl Replica {
         let Some(selected) = self.selected(&head)? else {
             return Err(PeerError::Busy("everything is kept here now".into()).into());
         };
-        let StateOfPart { gone, vector, last } = part;
+        let StateOfPart { gone, vector, begins, last } = part;
+        if begins {
+            let place = PlaceOf::new(from.0, Way::Read, &selected);
+            let position =
+                PartPosition { log_id: Some(from.1), began: Some(head.order), ..Default::default() };
+            self.save_part(library, &place, &position).await?;
+        }
         let page = PartPage { records, gone, known: vector.clone() };
         let received = self.receive_part(library, selected.clone(), page, None).await?;
         if last {
@@ -116,11 +123,11 @@ impl Replica {
         let head = Head::load(&db, &names).await?;
         let mut position = PartPosition::load(&db, head.library, &place, from.1).await?;
         drop(db);
-        let swept = self.swept(library, selected, known, position.swept).await?;
-        if swept == position.swept {
+        let swept = self.swept(library, selected, known, &position).await?;
+        if (swept, None) == (position.swept, position.began) {
             return Ok(());
         }
-        position.swept = swept;
+        (position.swept, position.began) = (swept, None);
         self.save_part(library, &place, &position).await
     }
 
@@ -148,24 +155,29 @@ impl Replica {
         library: LibraryId,
         selected: &Arc<Selected>,
         known: &Vector,
-        swept: (i64, i64),
+        position: &PartPosition,
     ) -> Result<(i64, i64), SyncError> {
-        let (mut at, mut done, mut kept) = (swept, swept, false);
+        let (mut at, mut done, mut kept) = (position.swept, position.swept, false);
         loop {
             let (db, names) = self.store.read().await?;
             let head = Head::load(&db, &names).await?;
             let slice = ledger::objects_since(&db, &names, head.library, at, SLICE).await?;
             drop(db);
             let mut out: Vec<((i64, i64), Named)> = Vec::new();
+            let mut unlisted: Vec<((i64, i64), Named)> = Vec::new();
             for (order, one) in &slice {
                 at = (*order, one.id);
                 let model = names.text(one.model)?;
                 let inside = selected.place(&model, &one.record, &one.object) == Place::Inside;
                 if one.object.is_alive() && !inside {
                     out.push((at, (model, one.record.clone())));
+                } else if one.object.is_alive() && position.began >= Some(*order) && !is_system(&model) {
+                    // With the peer it has another tag by now.
+                    unlisted.push((at, (model, one.record.clone())));
                 }
             }
-            let staying = self.let_go(library, selected, known, &out).await?;
+            let staying = self.let_go(library, selected, known, &out, Some(selected)).await?;
+            self.let_go(library, selected, known, &unlisted, None).await?;
             for (order, one) in &slice {
                 let place = (*order, one.id);
                 kept |= out.iter().any(|(at, named)| *at == place && staying.contains(named));
@@ -179,19 +191,21 @@ impl Replica {
         }
     }
 
-    /// Gives those that stay.
+    /// Lets go of these; with `judge` of those that are out of it. Gives those that stay because something of them is unsent.
     async fn let_go(
         self: &Arc<Self>,
         library: LibraryId,
         selected: &Arc<Selected>,
         known: &Vector,
         out: &[((i64, i64), Named)],
+        judge: Option<&Arc<Selected>>,
     ) -> Result<Vec<Named>, SyncError> {
         if out.is_empty() {
             return Ok(Vec::new());
         }
         let records: Vec<Named> = out.iter().map(|(_, named)| named.clone()).collect();
         let (replica, selected, known) = (self.clone(), selected.clone(), known.clone());
+        let judge = judge.cloned();
         self.store
             .write(move |write| {
                 Box::pin(async move {
@@ -199,9 +213,9 @@ impl Replica {
                     head.is_of(library)?;
                     replica.still_keeps(&head, &selected)?;
                     let now_ms = replica.now_ms();
-                    let selected = Some(selected.as_ref());
+                    let judge = judge.as_deref();
                     let left =
-                        apply::leave(write, &bindings, &mut head, records, &known, selected, now_ms).await?;
+                        apply::leave(write, &bindings, &mut head, records, &known, judge, now_ms).await?;
                     replica.report_applied(write, left.applied);
                     Ok::<_, SyncError>(left.kept)
                 })

@@ -65,6 +65,9 @@ impl Round<'_> {
         if at.told.as_ref() == Some(&says) {
             return Ok(());
         }
+        if at.cursor.is_none() {
+            (at.began, at.swept) = (Some(head.order), (0, 0));
+        }
         loop {
             let identity = replica.identity();
             let request = ObjectsRequest {
@@ -96,6 +99,11 @@ impl Round<'_> {
                 }));
             }
             if ended {
+                if at.began.is_some() {
+                    // Before anything is sent: what the peer has then it would have listed.
+                    let from = (self.theirs.device, self.theirs.log_id);
+                    replica.sweep(self.theirs.library, from, part, &self.position.vector).await?;
+                }
                 return Ok(());
             }
         }
@@ -139,6 +147,7 @@ impl Round<'_> {
         let mine = ledger::vector(&db, &names, head.library).await?;
         drop(db);
         loop {
+            let begins = at.cursor.is_none();
             let cursor: Option<FeedCursor> =
                 at.cursor.as_ref().and_then(|cursor| rmp_serde::from_slice(cursor).ok());
             let cursor = cursor.filter(|cursor| cursor.log_id == replica.identity().log_id);
@@ -153,8 +162,9 @@ impl Round<'_> {
                 model: model.into(),
                 record: ByteBuf::from(record.as_bytes().to_vec()),
             });
-            let part = StateOfPart { gone: gone.collect(), vector: mine.clone(), last: page.complete };
-            if !objects.is_empty() || !part.gone.is_empty() {
+            let part =
+                StateOfPart { gone: gone.collect(), vector: mine.clone(), begins, last: page.complete };
+            if begins || !objects.is_empty() || !part.gone.is_empty() {
                 self.report.bytes_sent += objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
                 self.report.snapshot_sent += objects.len() as u64;
                 let request = PushRequest {
