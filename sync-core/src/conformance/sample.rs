@@ -11,7 +11,6 @@ use crate::{
         PullRequest, PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer,
         RepairRequest, RepairedName, Request,
     },
-    scope::{RecordName, SelectedTag, Selection},
     stamp::Stamp,
     value::{SyncValue, encode_key},
     vector::{Clock, Vector},
@@ -55,12 +54,6 @@ pub(super) fn noise(length: usize) -> ByteBuf {
     ByteBuf::from(std::iter::repeat_with(next).take(length).collect::<Vec<u8>>())
 }
 
-fn selection() -> Selection {
-    let record = RecordName { model: "“model”".into(), record: bytes(1) };
-    let tag = SelectedTag { model: "m".into(), column: "c".into(), values: vec![bytes(2), ByteBuf::new()] };
-    Selection { models: vec!["a".into(), String::new()], records: vec![record], tags: vec![tag] }
-}
-
 pub(super) fn hello(n: u8) -> Hello {
     Hello {
         protocol: PROTOCOL,
@@ -76,7 +69,7 @@ pub(super) fn hello(n: u8) -> Hello {
         newest_of_yours: (n > 1).then(|| stamp(n)),
         probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
         retired: Vec::new(),
-        scope: (n > 1).then(selection),
+        scope: None,
     }
 }
 
@@ -133,7 +126,7 @@ pub(super) fn objects(objects: u32) -> ObjectsRequest {
         after: (objects > 0).then(|| ObjectsCursor(bytes(9))),
         max_objects: objects,
         max_bytes: 1,
-        scope: (objects > 1).then(selection),
+        scope: None,
     }
 }
 
@@ -188,8 +181,8 @@ pub(super) fn answer(request: Request) -> Answer {
             state_hash: StateHash([3; 32]),
             vector: vector(),
             total: 1 << 60,
-            gone: request.scope.map(|scope| scope.records).unwrap_or_default(),
-            resume: (request.max_objects > 1).then(|| ObjectsCursor(bytes(11))),
+            gone: Vec::new(),
+            resume: None,
         }),
         Request::Repair(request) => Answer::Repair(RepairAnswer {
             ranges: request

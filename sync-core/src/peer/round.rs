@@ -62,7 +62,7 @@ pub struct SyncReport {
     /// The position in the peer's log up to which everything is here, and the chain's head there.
     pub confirmed: (Seq, StateHash),
     /// True if both sides ended with equal vectors and digests. With a replica that keeps a part of the library: if all of its own
-    /// changes are accepted, and all that changed of its part is there; of two such replicas never.
+    /// changes are accepted, and all that changed of its part is there.
     pub in_sync: bool,
     /// True if both sides ended with equal vectors, so with the same changes merged, and unequal digests: an object of one of
     /// them was altered, or a merge has a fault. [`verify`](crate::SyncEngine::verify) tells whether it is this one. A replica in the

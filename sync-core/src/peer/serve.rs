@@ -180,7 +180,7 @@ impl Replica {
         feed_response(&head, page, whole)
     }
 
-    /// A page of this replica's state; of all of it only if it has everything.
+    /// A page of this replica's state, if it has everything.
     pub(super) async fn state_page(
         self: &Arc<Self>,
         cursor: Option<FeedCursor>,
@@ -192,9 +192,7 @@ impl Replica {
             self.flush().await?;
             let (db, names) = self.store.read().await?;
             let head = Head::load(&db, &names).await?;
-            if selected.is_none() {
-                self.is_whole(&head)?;
-            }
+            self.is_whole(&head)?;
             let bindings = self.models.bound();
             let (cursor, selected) = (cursor.as_ref(), selected.as_deref());
             let wanted = FeedRequest { cursor, selected, max_objects, max_bytes };
@@ -210,9 +208,7 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     let (bindings, head, _) = replica.begin(write, Batch::All).await?;
-                    if selected.is_none() {
-                        replica.is_whole(&head)?;
-                    }
+                    replica.is_whole(&head)?;
                     let (cursor, selected) = (cursor.as_ref(), selected.as_deref());
                     let wanted = FeedRequest { cursor, selected, max_objects, max_bytes };
                     let page = ledger::feed_page(write.db, &write.names, &bindings, &head, wanted).await?;

@@ -3,8 +3,7 @@
 use serde_bytes::ByteBuf;
 use sync_core::{
     DeviceId, Entry, Hello, LibraryId, LogId, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL,
-    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, RecordName, Refused, SelectedTag,
-    Selection, Seq, Stamp, StateHash, Vector,
+    PeerError, PullRequest, PullResponse, PushRequest, PushResponse, Refused, Seq, Stamp, StateHash, Vector,
 };
 
 pub(crate) fn library() -> LibraryId {
@@ -36,12 +35,6 @@ fn change(n: usize) -> ByteBuf {
     ByteBuf::from((0..=255).cycle().skip(n % 256).take(300).collect::<Vec<u8>>())
 }
 
-fn selection() -> Selection {
-    let record = RecordName { model: "“model”".into(), record: change(1) };
-    let tag = SelectedTag { model: "m".into(), column: "c".into(), values: vec![change(2), ByteBuf::new()] };
-    Selection { models: vec!["a".into(), String::new()], records: vec![record], tags: vec![tag] }
-}
-
 pub(crate) fn hello(n: u8) -> Hello {
     Hello {
         protocol: PROTOCOL,
@@ -57,7 +50,7 @@ pub(crate) fn hello(n: u8) -> Hello {
         newest_of_yours: (n > 1).then(|| stamp(n)),
         probe: None,
         retired: Vec::new(),
-        scope: (n > 1).then(selection),
+        scope: None,
     }
 }
 
@@ -124,7 +117,7 @@ pub(crate) fn objects(objects: u32) -> ObjectsRequest {
         after: (objects > 0).then(|| ObjectsCursor(change(9))),
         max_objects: objects,
         max_bytes: 1,
-        scope: (objects > 1).then(selection),
+        scope: None,
     }
 }
 
@@ -137,8 +130,8 @@ pub(crate) fn objects_page(objects: usize) -> ObjectsPage {
         state_hash: StateHash([3; 32]),
         vector: vector(),
         total: 1 << 60,
-        gone: if objects > 0 { selection().records } else { Vec::new() },
-        resume: (objects > 1).then(|| ObjectsCursor(change(11))),
+        gone: Vec::new(),
+        resume: None,
     }
 }
 

@@ -151,35 +151,21 @@ async fn nobody_takes_a_part_for_the_whole() {
     assert_eq!(phone.state().await, before);
 }
 
+/// Neither could tell the other what has left its part since, so both turn to who has everything.
 #[tokio::test]
-async fn two_parts_share_what_is_in_both() {
-    let library = library();
-    let server = Device::new(library).await;
-    let red = part(library, Scope::none().tag("red").tag("both")).await;
-    let blue = part(library, Scope::none().tag("blue").tag("both")).await;
-    for (title, tag) in [("r", "red"), ("b", "blue"), ("x", "both")] {
-        add(&server, title, Some(tag)).await;
+async fn two_parts_have_nothing_to_give_each_other() {
+    let (server, phone) = server_and_phone().await;
+    let other = part(server.engine.library_id(), Scope::none().tag("mine")).await;
+    add(&phone, "a", Some("mine")).await;
+    let before = (phone.state().await, other.state().await);
+    for (one, other) in [(&phone, &other), (&other, &phone)] {
+        let error = one.sync(other).await.expect_err("two parts");
+        assert!(matches!(&error, SyncError::Peer(PeerError::PartOnly)), "{error}");
     }
-    settled(&red, &server).await;
-    let shared = add(&red, "by red", Some("both")).await;
-    add(&red, "only red", Some("red")).await;
-    let report = red.sync(&blue).await.expect("a round");
-    assert!(!report.in_sync && !report.diverged, "{report:?}");
-    assert_eq!(titles(&blue).await, ["by red", "x"]);
-    // Both go on it before anybody with everything has seen it.
-    rename(&blue, shared, "by blue").await;
-    red.sync(&blue).await.expect("a round");
-    assert_eq!(titles(&red).await, ["by blue", "only red", "r", "x"]);
-    settled(&blue, &server).await;
-    settled(&red, &server).await;
-    settled(&blue, &server).await;
-    assert_eq!(titles(&server).await, ["b", "by blue", "only red", "r", "x"]);
-    assert_eq!(titles(&blue).await, ["b", "by blue", "x"]);
-    assert_eq!(server.state().await.conflicts, 0);
-    // One of them knows nothing better than the server: what it does not have is not gone.
-    red.sync(&blue).await.expect("a round");
-    assert_eq!(titles(&red).await, ["by blue", "only red", "r", "x"]);
-    blue.state().await;
+    assert_eq!((phone.state().await, other.state().await), before);
+    settled(&phone, &server).await;
+    settled(&other, &server).await;
+    assert_eq!(titles(&other).await, ["a"]);
 }
 
 /// What one server says to be out of scope stays while it lacks what another has told of it.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::EntityTrait;
-use sync_core::Scope;
+use sync_core::{PeerError, Scope, SyncError};
 use sync_tests::{Device, device::library, entities::item, workload::data::Numbers};
 use uuid::Uuid;
 
@@ -64,6 +64,9 @@ impl World {
 
     async fn round(&mut self, one: usize, other: usize) {
         let report = self.devices[one].sync(&self.devices[other]).await;
+        if one > 1 && other > 1 && matches!(report, Err(SyncError::Peer(PeerError::PartOnly))) {
+            return;
+        }
         let report = report.unwrap_or_else(|error| panic!("{one} with {other}: {error}"));
         self.trace
             .push(format!("{one} with {other}: {} sent, {} read", report.sent, report.snapshot_records));
@@ -121,7 +124,7 @@ impl World {
 
     async fn check(&mut self) {
         for _ in 0..4 {
-            for (one, other) in [(0, 1), (1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (0, 4), (1, 0)] {
+            for (one, other) in [(0, 1), (1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (0, 4), (1, 4)] {
                 self.round(one, other).await;
             }
         }

@@ -6,7 +6,7 @@
 //!
 //! * `extent` which part, and how that changes
 //! * `position` how far it has read, and how far it was read to
-//! * `round` a round with a replica of a part on one side or on both
+//! * `round` a round with a replica of a part on one side
 //! * `receive` a page of state is taken in; what left the scope goes
 
 mod extent;

@@ -1,4 +1,4 @@
-//! A round with a replica of a part of the library on one side or on both.
+//! A round with a replica of a part of the library on one side.
 //!
 //! Invariant: state is read before anything is sent, so an edit that was made here and one that the state has are seen to
 //! conflict. Log entries go only to who has everything; to who has a part goes state, by his selection.
@@ -23,12 +23,16 @@ use crate::{
 };
 
 impl Round<'_> {
-    /// The round, where `part` is what is kept here and `theirs` what is kept there; one of them is a part.
+    /// The round, where `part` is what is kept here and `theirs` what is kept there; one of them is a part. Two parts have nothing to give each other.
     pub(in crate::peer) async fn run_part(
         mut self,
         part: Option<Arc<Selected>>,
         theirs: Option<Arc<Selected>>,
     ) -> Result<SyncReport, SyncError> {
+        if part.is_some() && theirs.is_some() {
+            // Neither knows what of the other's part has changed its tag elsewhere.
+            return Err(PeerError::PartOnly.into());
+        }
         let replica = self.replica;
         replica.take_part().await?;
         if let Some(theirs) = &theirs {
@@ -37,13 +41,12 @@ impl Round<'_> {
         if let Some(part) = &part {
             self.read_part(part).await?;
         }
-        match (&part, &theirs) {
-            (None, _) => self.pull_rest().await?,
-            (Some(_), None) => self.push_and_pull().await?,
-            (Some(_), Some(_)) => {}
+        match &part {
+            None => self.pull_rest().await?,
+            Some(_) => self.push_and_pull().await?,
         }
         self.report.merges = judge(replica).await?;
-        if let Some(part) = part.filter(|_| theirs.is_none()) {
+        if let Some(part) = part {
             if self.report.merges > 0 {
                 self.push_and_pull().await?;
             }
@@ -203,11 +206,9 @@ impl Round<'_> {
         };
         let theirs = &self.position.vector;
         self.report.in_sync = self.report.refused.is_empty()
-            && match (head.extent.is_whole(), given) {
-                (true, _) => self.position.seq >= self.theirs.latest_seq && has(&mine, theirs),
-                (false, false) => has(theirs, &mine),
-                // Neither has all of anybody's changes.
-                (false, true) => false,
+            && match given {
+                true => self.position.seq >= self.theirs.latest_seq && has(&mine, theirs),
+                false => has(theirs, &mine),
             };
         self.report.confirmed = (self.position.seq, self.position.state_hash);
         self.position.clock_offset_ms = Some(self.report.clock_offset_ms);
