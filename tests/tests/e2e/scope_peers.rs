@@ -157,12 +157,12 @@ async fn two_parts_have_nothing_to_give_each_other() {
     let (server, phone) = server_and_phone().await;
     let other = part(server.engine.library_id(), Scope::none().tag("mine")).await;
     add(&phone, "a", Some("mine")).await;
-    let before = (phone.state().await, other.state().await);
+    let before = (phone.dump().await, other.dump().await);
     for (one, other) in [(&phone, &other), (&other, &phone)] {
         let error = one.sync(other).await.expect_err("two parts");
         assert!(matches!(&error, SyncError::Peer(PeerError::PartOnly)), "{error}");
     }
-    assert_eq!((phone.state().await, other.state().await), before);
+    assert_eq!((phone.dump().await, other.dump().await), before);
     settled(&phone, &server).await;
     settled(&other, &server).await;
     assert_eq!(titles(&other).await, ["a"]);
