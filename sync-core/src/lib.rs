@@ -9,7 +9,7 @@
 //!
 //! The modules are the steps that a change takes; imports run from a line only to lines above it.
 //!
-//! * [`runtime`], ids, values, [`stamp`]s, vectors, changes: words, plain data
+//! * [`runtime`], ids, values, [`stamp`]s, vectors, changes, scopes: words, plain data
 //! * [`merge`] the join, conflicts, the digest: pure
 //! * model: what an entity tells the engine; [`hooks`]
 //! * store: the `sync_*` tables and the gate for write transactions
@@ -41,6 +41,7 @@ pub mod merge;
 mod model;
 mod peer;
 pub mod runtime;
+mod scope;
 pub mod stamp;
 mod store;
 pub mod testing;
@@ -67,8 +68,9 @@ pub use peer::{
     ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest, PullResponse,
     PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest,
     RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention, SnapshotProgress, Standing,
-    StateHash, StatePart, SyncError, SyncReport, Unmended,
+    StateHash, StateOfPart, StatePart, SyncError, SyncReport, Unmended,
 };
+pub use scope::{RecordName, Scope, SelectedTag, Selection};
 pub use stamp::Stamp;
 pub use store::{BindError, StoreError, install_tables, remove_tables, sqlite};
 pub use sync_derive::{Syncable, behavior};

@@ -106,6 +106,15 @@ impl Vector {
         self.head(device).is_some_and(|head| id <= head)
     }
 
+    /// True if everything that touched a record with this clock is surely here. Of a forked device nothing is said: what it
+    /// wrote is offered anew whenever its mark is learned.
+    pub fn covers_clock(&self, clock: &Clock) -> bool {
+        clock.stamps().iter().all(|stamp| {
+            let known = |(device, head): (DeviceId, Stamp)| device.node() == stamp.node() && *stamp <= head;
+            self.heads().any(known) || self.forked().any(|device| device.node() == stamp.node())
+        })
+    }
+
     /// Moves the head of `device` forward; a forked device has none.
     pub fn advance(&mut self, device: DeviceId, to: Stamp) {
         if !self.forked.contains(&device) {

@@ -37,6 +37,7 @@ pub(crate) struct FieldWords {
     pub(crate) strategy: Option<(Span, Strategy)>,
     pub(crate) rule: Option<LitInt>,
     pub(crate) group: Option<LitStr>,
+    pub(crate) tag: Option<Span>,
 }
 
 /// A `strategy`, by the variant of `sync_core::Strategy`.
@@ -82,7 +83,7 @@ pub(crate) struct SeaOrmField {
 }
 
 const CONTAINER_WORDS: &str = "`id`, `merge`, `should_sync`, `policy`, `hooks`, `key`, `triggers`, `crate`";
-const FIELD_WORDS: &str = "`skip`, `default`, `name`, `strategy`, `rule`, `group`";
+const FIELD_WORDS: &str = "`skip`, `default`, `name`, `strategy`, `rule`, `group`, `tag`";
 
 /// `name` or `name = value`.
 struct Word {
@@ -137,7 +138,10 @@ impl FieldWords {
                 "strategy" => this.strategy = word.strategy(errors),
                 "rule" => this.rule = word.number("rule = 1", errors),
                 "group" => this.group = word.text("group = \"place\"", errors),
-                "tag" => word.unsupported("no scope chooses by tags", errors),
+                "tag" => {
+                    word.flag(errors);
+                    this.tag = Some(word.name.span());
+                }
                 "library" => this.library = Some(word.name.span()),
                 _ => word.unknown(FIELD_WORDS, "a field", errors),
             }
@@ -269,10 +273,6 @@ impl Word {
             None => errors.add(&self.name, format!("`{}` needs a number: `{example}`", self.name)),
         }
         None
-    }
-
-    fn unsupported(&self, instead: &str, errors: &mut Errors) {
-        errors.add(&self.name, format!("`{}` is not supported yet: leave it out; {instead}", self.name));
     }
 
     fn unknown(&self, known: &str, place: &str, errors: &mut Errors) {

@@ -141,8 +141,9 @@ fn rules(entity: &Entity) -> TokenStream {
         });
         let number = words.rule.as_ref().map(|number| quote!(.number(#number)));
         let group = words.group.as_ref().map(|group| quote!(.group(#group)));
+        let tag = words.tag.map(|_| quote!(.tag()));
         let variant = &column.variant;
-        let said = quote!(#wire #fill #strategy #number #group);
+        let said = quote!(#wire #fill #strategy #number #group #tag);
         (!said.is_empty()).then(|| quote!(.column(Column::#variant, #krate::ColumnRule::new() #said)))
     });
     quote!(#krate::Rules::new() #merge #should_sync #triggers #policy #(#columns)*)

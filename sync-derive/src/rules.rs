@@ -46,6 +46,25 @@ pub(crate) fn check(entity: &Entity, errors: &mut Errors) {
             _ => {}
         }
         group(entity, column, errors);
+        tag(column, errors);
+    }
+}
+
+/// What a scope can choose by: a value that travels, or the elements of a set.
+fn tag(column: &Column, errors: &mut Errors) {
+    let Some(span) = column.words.tag else { return };
+    let strategy = column.words.strategy.map(|(_, strategy)| strategy);
+    if column.is_key() {
+        errors.at(span, "the key names one record, and a scope can name that record: leave `tag` out");
+    } else if column.words.skip.is_some() {
+        errors.at(
+            span,
+            "a skipped column does not travel, so no scope can go by it: leave `skip` or `tag` out",
+        );
+    } else if strategy == Some(Strategy::Counter) {
+        errors.at(span, "a counter is no tag: leave `tag` or the strategy out");
+    } else if is(&column.field.ty, JSON) && strategy != Some(Strategy::Set) {
+        errors.at(span, "JSON can hold tags as a set: write `#[sync(tag, strategy = \"set\")]`");
     }
 }
 

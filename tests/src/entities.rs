@@ -17,7 +17,8 @@ pub mod item {
         pub title: String,
         /// A number.
         pub qty: i64,
-        /// A text that may be absent.
+        /// A text that may be absent: a scope may choose items by it.
+        #[sync(tag)]
         pub note: Option<String>,
         /// Stays on this device.
         #[sync(skip)]

@@ -9,6 +9,7 @@ pub mod first_sync;
 pub mod grown;
 pub mod interrupt;
 pub mod nested;
+pub mod older;
 #[path = "../../docs/transport/pipe.rs"]
 pub mod pipe;
 pub mod quarrel;

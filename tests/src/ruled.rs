@@ -158,7 +158,7 @@ pub mod basket {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         /// Anything, each once.
-        #[sync(strategy = "set")]
+        #[sync(strategy = "set", tag)]
         pub tags: Json,
     }
 

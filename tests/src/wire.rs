@@ -172,6 +172,7 @@ pub async fn feed_of(engine: &SyncEngine) -> Vec<Change> {
             after,
             max_objects: 1_000,
             max_bytes: 1 << 30,
+            scope: None,
         };
         let page = engine.objects(request).await.expect("a page");
         let page_records = page.objects.iter().map(|bytes| Change::decode(bytes).expect("a record"));

@@ -7,7 +7,7 @@ use std::{
 
 /// The steps of `sync-core`, in order; a step uses only those before it.
 const STEPS: [&[&str]; 12] = [
-    &["runtime", "ids", "value", "stamp", "vector", "change"],
+    &["runtime", "ids", "value", "stamp", "vector", "change", "scope"],
     &["merge"],
     &["model"],
     &["store"],

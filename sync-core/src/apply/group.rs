@@ -13,7 +13,7 @@ use sea_orm::ConnectionTrait;
 use super::{
     ApplyError, foreign,
     held::drop_covered,
-    learn::{join_into, may_be_forgotten, working_of},
+    learn::{join_into, note_untold, working_of},
     pending::{self, PendingReason, Wait},
     relatives,
     rows::{self, Work},
@@ -26,7 +26,7 @@ use crate::{
     change::{Change, ChangeKind},
     ids::{Name, RecordId, Seq},
     ledger::{self, Commit, Entry, Head, ObjectWrite, Snapshot},
-    merge::{Conflict, FieldConflict, Past, lost_with},
+    merge::{Conflict, Digest, FieldConflict, Past, lost_with},
     model::is_system,
     stamp::Stamp,
     store::{Bindings, NameKind, StoreError, Write, sql},
@@ -131,7 +131,8 @@ pub(crate) async fn apply_group(
     if matches!(origin, Origin::Feed { asks: Asks::Known, .. }) {
         applied.known = set.records.values().filter_map(|working| working.id).collect();
     }
-    let past = match head.forgotten.is_nothing() {
+    // Who keeps a part may know nothing of a record for another reason.
+    let past = match head.forgotten.is_nothing() || !head.extent.is_whole() {
         true => None,
         false => Some(Past::of(&ledger::vector(write.db, &write.names, head.library).await?)),
     };
@@ -146,10 +147,7 @@ pub(crate) async fn apply_group(
             commit.entries.push(Entry::new(&change, bytes));
         }
         let Some(working) = working_of(write, &mut set, &change)? else { continue };
-        if may_be_forgotten(&working.object, &change, now_ms) {
-            let delete = working.object.clock.clone();
-            applied.untold.push((change.model.clone(), change.record.clone(), delete));
-        }
+        note_untold(&working.object, &change, &mut applied, now_ms);
         let is_unknown = working.object.generation == 0;
         if is_unknown && past.as_ref().is_some_and(|past| past.is_over(&change)) {
             let lost = lost_with(&change).into_iter();
@@ -273,7 +271,8 @@ pub(super) async fn bring_in_line(
         working.touched || working.show != working.was_shown() || working.changed || rows::is_written(working)
     });
     let objects = stored_objects(head, set, keys);
-    keep_keys(write, bindings, head, set, &objects).await?;
+    commit.dropped = dropped_objects(set);
+    keep_keys(write, bindings, head, set, &objects, &commit.dropped).await?;
     commit.objects = objects;
     applied.forked = commit.write(write, head).await?.forked;
     if let Some(images) = images {
@@ -382,7 +381,7 @@ async fn list_pending(
 fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<ObjectWrite> {
     keys.into_iter()
         .filter_map(|key| {
-            let working = set.get(&key)?;
+            let working = set.get(&key).filter(|working| !working.dropped)?;
             Some(ObjectWrite {
                 id: working.id.unwrap_or_else(|| head.new_object()),
                 is_new: working.id.is_none(),
@@ -395,6 +394,11 @@ fn stored_objects(head: &mut Head, set: &WorkingSet, keys: Vec<Key>) -> Vec<Obje
         .collect()
 }
 
+fn dropped_objects(set: &WorkingSet) -> Vec<(i64, Digest)> {
+    let dropped = set.records.values().filter(|working| working.dropped);
+    dropped.filter_map(|working| Some((working.id?, working.digest))).collect()
+}
+
 /// Lists the keys of records that are kept out of their tables, so that they are found when a key or a parent
 /// becomes free.
 async fn keep_keys(
@@ -403,9 +407,10 @@ async fn keep_keys(
     head: &Head,
     set: &WorkingSet,
     objects: &[ObjectWrite],
+    dropped: &[(i64, Digest)],
 ) -> Result<(), ApplyError> {
     let mut rows = Vec::new();
-    let mut gone = Vec::new();
+    let mut gone: Vec<sea_orm::Value> = dropped.iter().map(|(id, _)| (*id).into()).collect();
     for object in objects {
         let Some(model) = write.names.id(NameKind::Model, object.model.as_bytes()) else {
             continue;

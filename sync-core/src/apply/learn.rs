@@ -55,6 +55,13 @@ pub(super) fn join_into(working: &mut Working, change: Change, applied: &mut App
 const TOLD_FOR_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// True if `object` is deleted, and elsewhere `change` may bring it back because nothing is known of the delete any more.
-pub(super) fn may_be_forgotten(object: &Object, change: &Change, now_ms: u64) -> bool {
+fn may_be_forgotten(object: &Object, change: &Change, now_ms: u64) -> bool {
     must_be_told(object, change) && object.clock.newest().ms().saturating_add(TOLD_FOR_MS) < now_ms
+}
+
+/// Takes note of a deleted record that others may take for a new one.
+pub(super) fn note_untold(object: &Object, change: &Change, applied: &mut Applied, now_ms: u64) {
+    if may_be_forgotten(object, change, now_ms) {
+        applied.untold.push((change.model.clone(), change.record.clone(), object.clock.clone()));
+    }
 }

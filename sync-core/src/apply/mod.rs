@@ -21,6 +21,7 @@
 //! * `held` groups that are kept and not merged yet
 //! * `refuse` what a peer says in a repair and is not taken
 //! * `mend` damaged records made whole
+//! * `leave` records that left the scope
 
 mod error;
 mod foreign;
@@ -28,6 +29,7 @@ mod group;
 mod held;
 mod known;
 mod learn;
+mod leave;
 mod mend;
 mod pending;
 mod refound;
@@ -47,6 +49,7 @@ pub use pending::PendingReason;
 pub(crate) use group::{Applied, Asks, Incoming, Origin, apply_group};
 pub(crate) use held::{Hold, due, first_due, hold, room, take_incomplete};
 pub(crate) use known::{note_grown, show_known};
+pub(crate) use leave::leave;
 pub(crate) use mend::{Means, Named, join_repairs, salvage};
 pub(crate) use pending::{PendingRecord, count as count_pending, is_pending, list as pending_records};
 pub(crate) use refound::{give_to, make_room_for};

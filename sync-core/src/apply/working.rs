@@ -39,6 +39,8 @@ pub(crate) struct Working {
     pub(crate) touched: bool,
     /// True if a column's value, the generation or the birth changed.
     pub(crate) changed: bool,
+    /// True if the record leaves this replica: then it is as if nothing had ever come of it.
+    pub(crate) dropped: bool,
     /// True if the record is not shown and what kept it out may have ended.
     pub(crate) candidate: bool,
     /// True if it was decided whether the record is hidden.
@@ -198,6 +200,7 @@ fn working(
         digest,
         touched: false,
         changed: false,
+        dropped: false,
         candidate: false,
         judged: false,
         wait: None,

@@ -77,6 +77,7 @@ pub fn hello(n: u8) -> Hello {
         newest_of_yours: (n > 1).then(|| stamp(n)),
         probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
         retired: Vec::new(),
+        scope: None,
     }
 }
 
@@ -137,6 +138,7 @@ pub fn objects(objects: u32) -> ObjectsRequest {
         after: (objects > 0).then(|| ObjectsCursor(bytes(9))),
         max_objects: objects,
         max_bytes: 1,
+        scope: None,
     }
 }
 
@@ -205,6 +207,9 @@ pub fn answer(request: Request) -> Answer {
             vector: vector(),
             total: 1 << 60,
             forgotten: Forgotten { generation: 2, removed: 1 << 60 },
+            anew: false,
+            gone: Vec::new(),
+            resume: None,
         }),
         Request::Repair(request) => Answer::Repair(RepairAnswer {
             ranges: request
@@ -242,6 +247,7 @@ pub const fn variant(error: &PeerError) -> &'static str {
         PeerError::Unauthorized(_) => "Unauthorized",
         PeerError::Forbidden(_) => "Forbidden",
         PeerError::SnapshotRequired => "SnapshotRequired",
+        PeerError::PartOnly => "PartOnly",
         PeerError::TooLarge(_) => "TooLarge",
         PeerError::Invalid(_) => "Invalid",
         PeerError::Corrupt(_) => "Corrupt",
@@ -265,6 +271,7 @@ pub fn errors() -> Vec<PeerError> {
         PeerError::Unauthorized(text()),
         PeerError::Forbidden(text()),
         PeerError::SnapshotRequired,
+        PeerError::PartOnly,
         PeerError::TooLarge(text()),
         PeerError::Invalid(String::new()),
         PeerError::Corrupt(text()),

@@ -13,6 +13,7 @@ use crate::{
     model::{ModelError, Registration, Syncable, adapters_with, registered},
     peer::{Limits, Replica, Retention, SyncError},
     runtime::{Random, Runtime, Spawn, Time},
+    scope::Scope,
     store::Store,
 };
 
@@ -27,6 +28,7 @@ pub struct EngineBuilder {
     limits: Limits,
     retention: Retention,
     device_name: Option<String>,
+    scope: Option<Scope>,
     runtime: Runtime,
     background: Background,
 }
@@ -50,6 +52,7 @@ impl EngineBuilder {
             limits: Limits::default(),
             retention: Retention::default(),
             device_name: None,
+            scope: None,
             runtime: Runtime::default(),
             background: Background::Running,
         }
@@ -100,6 +103,13 @@ impl EngineBuilder {
         self
     }
 
+    /// The part of the library that is kept here, as [`set_scope`](SyncEngine::set_scope) says it. Without it the database keeps
+    /// what it kept; at first that is everything.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
     /// Replaces the wall clock.
     pub fn time(mut self, time: Arc<dyn Time>) -> Self {
         self.runtime.time = time;
@@ -129,8 +139,8 @@ impl EngineBuilder {
     ///
     /// # Errors
     /// [`SyncError::Model`] and [`SyncError::Bind`] say which entity cannot sync and what to change;
-    /// [`SyncError::WrongLibrary`] if the database belongs to another library; [`SyncError::Store`] if the database
-    /// refuses.
+    /// [`SyncError::WrongLibrary`] if the database belongs to another library; [`SyncError::Scope`] if the scope cannot be
+    /// kept as it is said; [`SyncError::Store`] if the database refuses.
     pub async fn start(self) -> Result<SyncEngine, SyncError> {
         let Self {
             db,
@@ -141,6 +151,7 @@ impl EngineBuilder {
             limits,
             retention,
             device_name,
+            scope,
             runtime,
             background,
         } = self;
@@ -184,6 +195,9 @@ impl EngineBuilder {
             })
             .await?;
         replica.flush_all().await?;
+        if let Some(scope) = scope {
+            replica.set_scope(scope).await?;
+        }
         Ok(SyncEngine::start(db, replica, background))
     }
 }

@@ -3,7 +3,7 @@
 use super::handle::SyncEngine;
 use crate::{
     ids::LibraryId,
-    peer::{Join, JoinReport, Leave, SyncError, join},
+    peer::{Founds, Join, JoinReport, Leave, SyncError, join},
 };
 
 impl SyncEngine {
@@ -28,7 +28,7 @@ impl SyncEngine {
     /// refuses, for example because a row that does not sync refers to one that would go. Nothing was changed then.
     pub async fn join(&self, library: LibraryId, how: Join) -> Result<JoinReport, SyncError> {
         self.running()?;
-        join(&self.inner.replica, library, how).await
+        join(&self.inner.replica, library, how, Founds::Nothing).await
     }
 
     /// Leaves the library: this database founds one of its own, with the records that are here or with none, and takes
@@ -47,6 +47,6 @@ impl SyncEngine {
             Leave::Keep => Join::Merge,
             Leave::Wipe => Join::Replace,
         };
-        join(replica, library, how).await
+        join(replica, library, how, Founds::Library).await
     }
 }

@@ -11,6 +11,7 @@
 //! * `events` what happened, as a stream
 //! * `changed` what changed of one entity, for user interfaces
 //! * `library` joining a library and leaving one
+//! * `scope` which part of it is kept here
 //! * `members` who takes part in the library
 //! * `schema` changes of the schema that travel
 //! * `keys` between a record and the key that its entity has
@@ -36,6 +37,7 @@ mod pending;
 mod records;
 mod repair;
 mod schema;
+mod scope;
 mod status;
 mod tasks;
 mod transaction;

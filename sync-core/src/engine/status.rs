@@ -4,9 +4,10 @@ use super::handle::SyncEngine;
 use crate::{
     capture,
     ids::{DeviceId, LibraryId, Seq},
-    ledger::{self, Head, Renewal},
+    ledger::{self, Extent, Head, Renewal},
     members::schema,
     peer::{Member, RepairReport, SyncError, peers_called, position_with},
+    scope::Scope,
     stamp::Stamp,
     store::sql,
 };
@@ -23,6 +24,11 @@ pub struct Status {
     pub latest_seq: Seq,
     /// True if something committed is not logged yet.
     pub dirty: bool,
+    /// The part of the library that is kept here.
+    pub scope: Scope,
+    /// True if everything is to be kept, and what an earlier scope left out has not come yet: the next round with a peer that has
+    /// everything brings it.
+    pub widening: bool,
     /// The digest of all alive objects: equal on replicas with equal data.
     pub digest: [u8; 16],
     /// Records whose rows are not what their objects say, and changes of the schema that wait: as many as
@@ -127,6 +133,8 @@ impl SyncEngine {
             library: head.identity.library,
             latest_seq: ledger::complete_end(&db, &head).await?,
             dirty: capture::any_dirty(&db).await?,
+            scope: head.extent.scope(),
+            widening: head.extent == Extent::Widening,
             digest: head.digest.to_bytes(),
             pending: counts[0] + schema.filter(|(_, waits)| waits.is_some()).count() as u64,
             conflicts: counts[1],

@@ -68,6 +68,8 @@ pub(crate) struct Commit {
     pub(crate) entries: Vec<Entry>,
     pub(crate) objects: Vec<ObjectWrite>,
     pub(crate) conflicts: Vec<Conflict>,
+    /// Objects that go, by their rows in `sync_objects`, with what they added to the digest: they left the scope.
+    pub(crate) dropped: Vec<(i64, Digest)>,
     /// A complete snapshot was read: everything in its vector is here now.
     pub(crate) adopted: Option<Snapshot>,
 }
@@ -99,7 +101,12 @@ impl Commit {
         let last = self.entries.len().saturating_sub(1);
         for (index, entry) in self.entries.into_iter().enumerate() {
             let device = devices[&entry.device];
-            let ahead = origins.merge(entry.device, device, entry.previous, entry.id);
+            let ahead = if head.extent.is_whole() || entry.device == head.identity.device {
+                origins.merge(entry.device, device, entry.previous, entry.id)
+            } else {
+                // A part of the library has nobody's changes in full.
+                true
+            };
             let digest = Change::digest(head.identity.library, &entry.bytes);
             head.seq = Seq(head.seq.0 + 1);
             head.chain = extend(head.chain, digest);
@@ -126,6 +133,7 @@ impl Commit {
         }
         origins.save(write.db).await?;
         write_objects(write, head, self.objects, &models).await?;
+        drop_objects(write, head, self.dropped).await?;
         write_conflicts(write, head, self.conflicts, &models).await?;
         head.save(write.db).await?;
         Ok(Committed { from, to: head.seq, forked: origins.forked() })
@@ -216,6 +224,10 @@ async fn write_objects(
     objects: Vec<ObjectWrite>,
     models: &HashMap<Name, i64>,
 ) -> Result<(), LedgerError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    head.order += 1;
     let (mut new, mut known) = (Vec::new(), Vec::new());
     let columns = ColumnsInOrder::new(&write.names);
     for ObjectWrite { id, is_new, model, record, object, before } in objects {
@@ -227,7 +239,7 @@ async fn write_objects(
             head.library.into(),
             models[&model].into(),
             i64::try_from(object.generation).unwrap_or(i64::MAX).into(),
-            seq_value(head.seq),
+            head.order.into(),
             record.as_bytes().to_vec().into(),
             object.encode_clock().into(),
             object.encode_cells(&columns)?.into(),
@@ -236,6 +248,17 @@ async fn write_objects(
     }
     sql::insert_rows(write.db, INSERT_OBJECT, OBJECT_WIDTH, "", new).await?;
     Ok(sql::insert_rows(write.db, INSERT_OBJECT, OBJECT_WIDTH, UPDATE_OBJECT, known).await?)
+}
+
+async fn drop_objects(
+    write: &Write<'_>,
+    head: &mut Head,
+    dropped: Vec<(i64, Digest)>,
+) -> Result<(), LedgerError> {
+    dropped.iter().for_each(|(_, before)| head.digest.remove(*before));
+    let ids = dropped.into_iter().map(|(id, _)| id.into()).collect();
+    sql::select_in(write.db, "DELETE FROM sync_objects WHERE id IN", "", ids).await?;
+    Ok(())
 }
 
 async fn write_conflicts(

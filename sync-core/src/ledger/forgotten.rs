@@ -76,7 +76,7 @@ pub(crate) async fn sweep_slice(
     let rows = sql::all(
         write.db,
         &format!(
-            "SELECT {} FROM sync_objects WHERE library = ? AND generation % 2 = 0 AND id > ? AND id < ? \
+            "SELECT {}, seq FROM sync_objects WHERE library = ? AND generation % 2 = 0 AND id > ? AND id < ? \
              AND NOT EXISTS (SELECT 1 FROM sync_conflicts AS open WHERE open.library = sync_objects.library \
              AND open.model = sync_objects.model AND open.record = sync_objects.record AND open.judged < 2) \
              ORDER BY id LIMIT ?",
@@ -99,6 +99,7 @@ pub(crate) async fn sweep_slice(
         if old && object.generation > 0 && all_have.iter().all(|past| past.covers(&object.clock)) {
             gone.push(id.into());
             head.forgotten.generation = head.forgotten.generation.max(object.generation);
+            head.swept = head.swept.max(sql::column(row, 6)?);
         }
     }
     if !gone.is_empty() {

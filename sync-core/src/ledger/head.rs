@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LedgerError,
+    extent::Extent,
     forgotten::Forgotten,
     identity::Identity,
     metadata::{self, KEY_RETIRED, KEY_STAMP, Metadata, key_head, pack},
@@ -71,7 +72,11 @@ struct Saved {
     #[serde(default)]
     forgotten: Forgotten,
     #[serde(default)]
+    swept: i64,
+    #[serde(default)]
     offered: Option<Seq>,
+    #[serde(default)]
+    order: i64,
 }
 
 /// See the [module](self).
@@ -92,8 +97,15 @@ pub(crate) struct Head {
     pub(crate) floor: Floor,
     /// What the tombstones were that are gone.
     pub(crate) forgotten: Forgotten,
+    /// The place in the state feed of the newest tombstone that is gone.
+    pub(crate) swept: i64,
     /// Where unsent changes of one record are made one before they are sent: nobody has seen what stands behind this.
     pub(crate) offered: Option<Seq>,
+    /// The number of the last commit that wrote objects: each has one of its own, by which the state feed is ordered. Before they
+    /// were numbered, objects had the position of the log.
+    pub(crate) order: i64,
+    /// How much of the library is kept here.
+    pub(crate) extent: Extent,
     /// The device ids of which a part was taken back.
     pub(crate) retired: Vec<Retired>,
     /// The largest id in `sync_objects`.
@@ -128,7 +140,10 @@ impl Head {
             open_txn: saved.open_txn,
             floor: saved.floor,
             forgotten: saved.forgotten,
+            swept: saved.swept,
             offered: saved.offered,
+            order: saved.order.max(i64::try_from(saved.seq.0).unwrap_or(i64::MAX)),
+            extent: Extent::parse(&metadata)?,
             retired: metadata.packed(KEY_RETIRED)?.unwrap_or_default(),
             last_object,
         })
@@ -161,7 +176,9 @@ impl Head {
             open_txn: self.open_txn,
             floor: self.floor.clone(),
             forgotten: self.forgotten,
+            swept: self.swept,
             offered: self.offered,
+            order: self.order,
         };
         let values = [
             (key_head(self.library), pack(&saved)?),

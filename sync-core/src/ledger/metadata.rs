@@ -20,6 +20,7 @@ pub(super) const KEY_FINGERPRINT: &str = "fingerprint";
 pub(super) const KEY_RENEWALS: &str = "renewals";
 pub(super) const KEY_PROBE: &str = "probe";
 pub(super) const KEY_RETIRED: &str = "retired";
+pub(super) const KEY_SCOPE: &str = "scope";
 pub(super) const KEY_FORGOTTEN: &str = "forgotten_before";
 
 /// The key of where a library stands.

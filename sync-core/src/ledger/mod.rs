@@ -12,7 +12,9 @@
 //! * `conflicts` which of them somebody decided
 //! * `taken_back` what was logged under stamps from the future
 //! * `origins` the vector: how far each author's chain is here without a gap
-//! * `pages` the log and the state feed, a page at a time, as others read them
+//! * `extent` how much of the library is kept here
+//! * `select` which records are in a part of it
+//! * `pages`, `feed` the log and the state feed, a page at a time, as others read them
 //! * `walk` all of it, a part at a time
 //! * `adopt` what a complete snapshot makes of the log
 //! * `prune` the beginning of the log goes
@@ -26,6 +28,8 @@ mod chain;
 mod commit;
 mod conflicts;
 mod error;
+mod extent;
+mod feed;
 mod forgotten;
 mod found;
 mod head;
@@ -35,6 +39,7 @@ mod objects;
 mod origins;
 mod pages;
 mod prune;
+mod select;
 mod squash;
 mod survey;
 mod taken_back;
@@ -46,6 +51,8 @@ pub(crate) use adopt::Snapshot;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
 pub(crate) use conflicts::{drop_surplus, forget_settled, mark_settled, settle_conflicts};
+pub(crate) use extent::Extent;
+pub(crate) use feed::{FeedCursor, FeedPage, FeedRequest, assemble, feed_page};
 pub use forgotten::Forgotten;
 pub(crate) use forgotten::{Sweep, Swept, missed, sweep_slice};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
@@ -55,12 +62,11 @@ pub use identity::{Renewal, RenewalReason};
 pub(crate) use metadata::{keep, kept};
 pub(crate) use objects::{Loaded, by_records, logged_value, logged_versions};
 pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector, with_other_bytes};
-pub(crate) use pages::{
-    FeedCursor, FeedPage, LogRequest, PageEntry, Reach, assemble, complete_end, feed_page, hash_at, log_page,
-};
+pub(crate) use pages::{LogRequest, PageEntry, Reach, complete_end, hash_at, log_page};
 pub(crate) use prune::{Cover, Prunable, Pruned, had_own, log_entries, prune_slice, pruned_of, surplus};
+pub(crate) use select::{Place, Selected};
 pub(crate) use squash::{Offer, offer};
 pub(crate) use survey::{Damage, LogTrust, Sights, Survey, log_trust, recount, survey};
 pub use taken_back::Retired;
 pub(crate) use taken_back::{Ahead, ahead_of, learn_retired, take_back};
-pub(crate) use walk::{LogWalk, Placed, objects_after};
+pub(crate) use walk::{LogWalk, Placed, objects_after, objects_since};

@@ -159,7 +159,8 @@ pub(crate) async fn log_trust<C: ConnectionTrait>(
     )
     .await?;
     let gap = gap.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0;
-    Ok(if gap || head.floor.seq != Seq(0) { LogTrust::Part } else { LogTrust::Whole })
+    let whole = !gap && head.floor.seq == Seq(0) && head.extent.is_whole();
+    Ok(if whole { LogTrust::Whole } else { LogTrust::Part })
 }
 
 /// Sets the kept digest to that of the objects. True if it was another.

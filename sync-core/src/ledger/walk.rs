@@ -103,3 +103,29 @@ pub(crate) async fn objects_after<C: ConnectionTrait>(
         })
         .collect()
 }
+
+/// Objects in the order in which they were last written, after a commit's number and a place, with those of each.
+pub(crate) async fn objects_since<C: ConnectionTrait>(
+    db: &C,
+    names: &Names,
+    library: i64,
+    after: (i64, i64),
+    most: u32,
+) -> Result<Vec<(i64, Placed)>, LedgerError> {
+    let rows = sql::all(
+        db,
+        &format!(
+            "SELECT {}, model, seq FROM sync_objects WHERE library = ? AND (seq, id) > (?, ?) ORDER BY seq, id LIMIT ?",
+            objects::COLUMNS
+        ),
+        [library.into(), after.0.into(), after.1.into(), i64::from(most).into()],
+    )
+    .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (record, loaded) = objects::decode(row, names)?;
+        let one = Placed { id: loaded.id, model: sql::column(row, 6)?, record, object: loaded.object };
+        found.push((sql::column(row, 7)?, one));
+    }
+    Ok(found)
+}

@@ -38,6 +38,9 @@ pub(super) fn ruled(
 
 fn check(column: &ColumnSpec, policy: MergePolicy) -> Result<(), &'static str> {
     let strategy = column.tag.strategy().unwrap_or_default();
+    if column.is_tag {
+        check_tag(column, strategy)?;
+    }
     if column.tag == Tag::LWW && column.group.is_none() {
         return Ok(());
     }
@@ -64,6 +67,22 @@ fn check(column: &ColumnSpec, policy: MergePolicy) -> Result<(), &'static str> {
         Strategy::Set if column.nullable => Err("a set is an array and never NULL: take the `Option` off"),
         Strategy::Counter if column.nullable => {
             Err("a counter is a number and never NULL: take the `Option` off")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_tag(column: &ColumnSpec, strategy: Strategy) -> Result<(), &'static str> {
+    match column.role {
+        Role::Key => return Err("it is a part of the key, not a tag: a scope names such records one by one"),
+        Role::Skipped | Role::Library => return Err("it does not travel, so it cannot be a tag"),
+        Role::Synced => {}
+    }
+    match strategy {
+        Strategy::Set => Ok(()),
+        Strategy::Counter => Err("a counter cannot be a tag"),
+        _ if column.kind == ColumnKind::Json => {
+            Err("JSON can be tags only as a set: add `strategy = \"set\"`, and write an array")
         }
         _ => Ok(()),
     }

@@ -46,6 +46,8 @@ pub struct ColumnSpec {
     pub tag: Tag,
     /// Columns of one group are written together: touching one writes all under one stamp.
     pub group: Option<Name>,
+    /// True if a scope may choose records by what the column holds.
+    pub is_tag: bool,
     /// What a skipped column holds in a row that comes from another device; the database's default if none.
     pub fill: Option<SyncValue>,
 }

@@ -175,12 +175,13 @@ pub struct ColumnRule {
     pub(crate) strategy: Strategy,
     pub(crate) number: u8,
     pub(crate) group: Option<&'static str>,
+    pub(crate) tag: bool,
 }
 
 impl ColumnRule {
     /// The rule of a column of which nothing is said.
     pub const fn new() -> Self {
-        Self { wire: None, fill: None, strategy: Strategy::Lww, number: 0, group: None }
+        Self { wire: None, fill: None, strategy: Strategy::Lww, number: 0, group: None, tag: false }
     }
 
     /// The column's name on the wire, where it is not the database's: a renamed column keeps its old one.
@@ -209,6 +210,14 @@ impl ColumnRule {
     #[must_use]
     pub const fn group(mut self, name: &'static str) -> Self {
         self.group = Some(name);
+        self
+    }
+
+    /// Says that the column's value, or each element of it if it is a set, is a tag by which a [`Scope`](crate::Scope) chooses
+    /// records.
+    #[must_use]
+    pub const fn tag(mut self) -> Self {
+        self.tag = true;
         self
     }
 

@@ -216,6 +216,7 @@ fn column_specs<A: Syncable>(
             role,
             tag: Tag::new(rule.strategy, rule.number),
             group: rule.group.map(Name::new_static),
+            is_tag: rule.tag,
             fill,
         });
     }

@@ -54,6 +54,12 @@ pub enum PeerError {
     /// The position is below what the peer's log still holds: read the state feed.
     #[error("the peer's log no longer reaches back that far: a snapshot is required")]
     SnapshotRequired,
+    /// One of the two keeps a part of the library, and this needs all of it: turn to a replica that has everything.
+    #[error(
+        "one of the two replicas keeps only a part of the library, and this needs all of it: turn to a replica that has \
+         everything, or widen the scope"
+    )]
+    PartOnly,
     /// The message exceeds a limit: send less at once.
     #[error("too large: {0}")]
     TooLarge(String),

@@ -13,11 +13,11 @@ use super::{
     reading::{GIVEN, Part},
     replica::Replica,
     round::Round,
+    scoped::decoded,
 };
 use crate::{
-    apply::{Asks, Incoming, Origin},
-    change::Change,
-    ids::{DeviceId, LibraryId},
+    apply::{Asks, Origin},
+    ids::{DeviceId, LibraryId, LogId},
     ledger::{self, Head, Snapshot},
 };
 
@@ -39,7 +39,7 @@ impl Round<'_> {
         loop {
             let limits = &replica.limits;
             let (head, page) =
-                replica.state_page(cursor.take(), limits.page_entries, limits.page_bytes / 2).await?;
+                replica.state_page(cursor.take(), None, limits.page_entries, limits.page_bytes / 2).await?;
             if forgotten.is_some_and(|before| before != head.forgotten) {
                 // A record that was to come may have gone: from the beginning again.
                 forgotten = None;
@@ -56,7 +56,14 @@ impl Round<'_> {
                 log_id: head.identity.log_id,
                 changes: Vec::new(),
                 pull: None,
-                state: Some(StatePart { objects, complete, news, begins, forgotten: head.forgotten }),
+                state: Some(StatePart {
+                    objects,
+                    complete,
+                    news,
+                    begins,
+                    forgotten: head.forgotten,
+                    part: None,
+                }),
             };
             let answer = self.peer.push(request).await?;
             self.theirs.vector = answer.vector;
@@ -89,23 +96,18 @@ impl Replica {
     pub(super) async fn take_state(
         self: &Arc<Self>,
         library: LibraryId,
-        device: DeviceId,
+        from: (DeviceId, LogId),
         state: StatePart,
     ) -> Result<u64, SyncError> {
-        let records = state
-            .objects
-            .into_iter()
-            .map(|bytes| {
-                let change = Change::decode(&bytes)
-                    .map_err(|error| PeerError::Invalid(format!("a record of the state: {error}")))?;
-                Ok(Incoming { change, bytes: bytes.into_vec() })
-            })
-            .collect::<Result<Vec<_>, SyncError>>()?;
+        let records = decoded(state.objects, PeerError::Invalid)?;
+        if let Some(part) = state.part {
+            return self.take_part_of_state(library, from, records, state.forgotten, part).await;
+        }
         let news = state.news;
         let forgotten = state.forgotten;
         let complete = state.complete.map(|vector| Snapshot { vector, news, forgotten });
         let origin = Origin::Feed { complete, asks: Asks::Nothing };
-        let part = Part { device, way: GIVEN, begins: state.begins, forgotten };
+        let part = Part { device: from.0, way: GIVEN, begins: state.begins, forgotten };
         let received = self.receive(library, vec![records], origin, None, Some(part)).await?;
         if received.outdated {
             return Err(PeerError::Busy("something was forgotten while the state was given".into()).into());

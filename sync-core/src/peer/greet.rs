@@ -113,7 +113,7 @@ impl Replica {
         self.mend_clock(hello.wall_ms, &hello.vector).await?;
         self.meet(&hello.vector, None).await?;
         self.flush().await?;
-        self.heard_of(hello.device, &hello.vector);
+        self.heard_of(hello.device, &hello.vector, hello.scope.is_some());
         self.take_part().await?;
         self.introduce(Some(hello.device)).await
     }

@@ -31,6 +31,8 @@ pub(super) struct Said {
     pub(super) vector: Vector,
     /// Everything of our log up to here is there.
     pub(super) seq: Seq,
+    /// True if it keeps a part of the library.
+    pub(super) part: bool,
     /// True if this replica calls it.
     pub(super) is_called: bool,
 }
@@ -47,6 +49,9 @@ pub(crate) struct Heard {
     /// spared although it may never have come.
     marks: u64,
     seen_ms: u64,
+    /// True if it keeps a part of the library: it needs no history.
+    #[serde(default)]
+    part: bool,
 }
 
 /// What each peer had merged when it last told, as far as that was saved.
@@ -79,12 +84,12 @@ impl Replica {
         look(&mut callers)
     }
 
-    /// A caller said what it has merged.
-    pub(super) fn heard_of(&self, device: DeviceId, vector: &Vector) {
+    /// A caller said what it has merged, and whether it keeps a part of the library.
+    pub(super) fn heard_of(&self, device: DeviceId, vector: &Vector, part: bool) {
         let seen_ms = self.now_ms();
         self.with_callers(|callers| {
             let heard = callers.heard.entry(device).or_default();
-            (heard.vector, heard.seen_ms) = (vector.clone(), seen_ms);
+            (heard.vector, heard.seen_ms, heard.part) = (vector.clone(), seen_ms, part);
         });
     }
 
@@ -103,7 +108,8 @@ impl Replica {
         self.with_callers(|callers| {
             // Who only reads, and never said who it is, is no member.
             if let Some(heard) = callers.heard.get_mut(&device) {
-                *heard = Heard { vector: have.clone(), log_id: Some(log_id), seq, marks, seen_ms };
+                let part = heard.part;
+                *heard = Heard { vector: have.clone(), log_id: Some(log_id), seq, marks, seen_ms, part };
             }
         });
     }
@@ -153,18 +159,20 @@ impl Replica {
         let mut known: BTreeMap<DeviceId, Said> = BTreeMap::new();
         for (device, position) in positions::all::<_, Position>(db, head.library, CALLED).await? {
             let seq = if position.marks == marks { position.sent } else { Seq(0) };
-            let Position { seen_ms, vector, .. } = position;
-            known.insert(device, Said { seen_ms, vector, seq, is_called: true });
+            let Position { seen_ms, vector, part, .. } = position;
+            known.insert(device, Said { seen_ms, vector, seq, part, is_called: true });
         }
         let mut calls = positions::all::<_, Heard>(db, head.library, CALLS).await?;
         calls.extend(self.with_callers(|callers| callers.heard.clone()));
         for (device, heard) in calls {
             let sure = heard.log_id == Some(head.identity.log_id) && heard.marks == marks;
             let seq = if sure { heard.seq } else { Seq(0) };
-            let silent = Said { seen_ms: 0, vector: Vector::new(), seq: Seq(0), is_called: false };
+            let silent =
+                Said { seen_ms: 0, vector: Vector::new(), seq: Seq(0), part: false, is_called: false };
             let said = known.entry(device).or_insert(silent);
             said.seq = said.seq.max(seq);
             if heard.seen_ms >= said.seen_ms {
+                said.part = heard.part || (said.part && heard.seen_ms == said.seen_ms);
                 (said.seen_ms, said.vector) = (heard.seen_ms, heard.vector);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{SyncError, replica::Replica};
-use crate::{apply, capture::Batch, ids::LibraryId, store::sql};
+use crate::{apply, capture::Batch, ids::LibraryId, ledger::Extent, store::sql};
 
 /// What becomes of the data that a device has when it joins a library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,19 @@ pub struct JoinReport {
     pub held: u64,
 }
 
+/// Whether the library is one that others have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Founds {
+    Nothing,
+    Library,
+}
+
 /// Makes the database one of `library`.
 pub(crate) async fn join(
     replica: &Arc<Replica>,
     library: LibraryId,
     how: Join,
+    founds: Founds,
 ) -> Result<JoinReport, SyncError> {
     let inner = replica.clone();
     replica
@@ -68,6 +76,10 @@ pub(crate) async fn join(
                         records
                     }
                 };
+                if founds == Founds::Library {
+                    // Of a library of its own a database has everything.
+                    head.set_extent(write, Extent::Everything).await?;
+                }
                 inner.renewed(write, &head, former.device, crate::ledger::RenewalReason::Joined);
                 Ok(JoinReport {
                     former: former.library,

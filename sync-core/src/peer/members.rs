@@ -63,6 +63,8 @@ pub enum Standing {
     /// It was not heard of for longer than [`Retention::expire_after`](super::Retention::expire_after): history is not kept for it
     /// any more. It comes back by reading the state.
     Expired,
+    /// It keeps a part of the library ([`Scope`](crate::Scope)): it reads state, and needs no history.
+    Part,
     /// It was revoked: it is refused, and history is not kept for it.
     Revoked,
     /// It was said to be gone ([`remove_member`](crate::SyncEngine::remove_member)). It comes back in the same way.
@@ -75,7 +77,7 @@ pub(super) struct Known {
     pub(super) member: Member,
     /// Everything of our log up to here is there.
     pub(super) seq: Seq,
-    /// True if history is kept for it. A device that does not say what it has does not keep all of the library.
+    /// True if history is kept for it.
     pub(super) counts: bool,
     /// True if this replica calls it.
     pub(super) is_called: bool,
@@ -94,7 +96,11 @@ impl Replica {
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     let wanted = replica.wanted(write.db, head.identity.device).await?;
                     let Some(mut record) = wanted else { return Ok(()) };
-                    record.have = Some(ledger::vector(write.db, &write.names, head.library).await?);
+                    // Who keeps a part needs no history, and waits for none.
+                    record.have = match head.extent.is_whole() {
+                        true => Some(ledger::vector(write.db, &write.names, head.library).await?),
+                        false => None,
+                    };
                     replica.put(write, &bindings, &mut head, &record).await
                 })
             })
@@ -122,7 +128,8 @@ impl Replica {
         let renamed = self.device_name.is_some() && self.device_name != known.name;
         // A clock that was set back does not make it younger.
         let later = known.last_seen.is_none_or(|day| day < today);
-        if !renamed && !later && known.left_at.is_none() {
+        let narrowed = known.have.is_some() && !ledger::Extent::load(db).await?.is_whole();
+        if !renamed && !later && !narrowed && known.left_at.is_none() {
             return Ok(None);
         }
         let name = self.device_name.clone().or(known.name.clone());
@@ -253,7 +260,8 @@ impl Replica {
     fn judge_member(&self, mut member: Member, said: Option<Said>) -> Known {
         let has_record = member.first_seen_ms.is_some() || member.last_seen_ms.is_some();
         // A record without a vector is one of a device that keeps a part of the library, or all in a way that is not known here.
-        let says_what_it_has = !has_record || member.vector.is_some();
+        let keeps_part =
+            (has_record && member.vector.is_none()) || said.as_ref().is_some_and(|said| said.part);
         let (mut seq, mut is_called) = (Seq(0), false);
         if let Some(said) = said {
             (seq, is_called) = (said.seq, said.is_called);
@@ -271,6 +279,8 @@ impl Replica {
             Standing::Revoked
         } else if member.left_at_ms.is_some() {
             Standing::Gone
+        } else if keeps_part {
+            Standing::Part
         } else if self.retention.expire_after.is_some_and(longer) {
             Standing::Expired
         } else if longer(self.retention.warn_after) {
@@ -278,7 +288,7 @@ impl Replica {
         } else {
             Standing::Active
         };
-        let counts = says_what_it_has && matches!(member.standing, Standing::Active | Standing::Silent);
+        let counts = matches!(member.standing, Standing::Active | Standing::Silent);
         Known { member, seq, counts, is_called }
     }
 }

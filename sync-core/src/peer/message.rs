@@ -6,6 +6,7 @@ use serde_bytes::ByteBuf;
 use crate::{
     ids::{DeviceId, LibraryId, LogId, Seq, StateHash},
     ledger::{Forgotten, Retired},
+    scope::{RecordName, Selection},
     stamp::Stamp,
     vector::Vector,
 };
@@ -47,6 +48,9 @@ pub struct Hello {
     /// Device ids whose owners left them and took back the last of what they had written under them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<Retired>,
+    /// What the speaker keeps of the library, if not everything. Log entries are not for it: it reads state, or is given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Selection>,
 }
 
 /// Asks for a page of the log.
@@ -136,6 +140,25 @@ pub struct StatePart {
     /// What the pusher knows nothing of any more: the receiver has no such record when it has all of the state.
     #[serde(default, skip_serializing_if = "Forgotten::is_nothing")]
     pub forgotten: Forgotten,
+    /// For a receiver that keeps a part of the library: what else there is to know of that part. `complete` is `None` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<StateOfPart>,
+}
+
+/// What a replica that keeps a part of the library is told with a page of state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateOfPart {
+    /// As [`ObjectsPage::gone`].
+    #[serde(default)]
+    pub gone: Vec<RecordName>,
+    /// What the pusher had merged when it made the page.
+    pub vector: Vector,
+    /// True with the first page of all of the part: what no page lists is not in it.
+    #[serde(default)]
+    pub begins: bool,
+    /// True with the last page: all that changed in the part since the pages of an earlier push is here now.
+    #[serde(default)]
+    pub last: bool,
 }
 
 const fn is_false(value: &bool) -> bool {
@@ -195,6 +218,10 @@ pub struct ObjectsRequest {
     pub max_objects: u32,
     /// About this many bytes at most; one record always fits.
     pub max_bytes: u64,
+    /// What is wanted, if not everything. A peer that does not know the word gives everything, and no
+    /// [`resume`](ObjectsPage::resume).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Selection>,
 }
 
 /// A page of the state feed.
@@ -218,6 +245,17 @@ pub struct ObjectsPage {
     /// what the first page said, the reader begins anew.
     #[serde(default, skip_serializing_if = "Forgotten::is_nothing")]
     pub forgotten: Forgotten,
+    /// True if this is the first page of a feed by a scope although the request named a cursor: what stood between may be gone without
+    /// a trace. What no page lists from here on is not in the scope.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub anew: bool,
+    /// Records that changed after the cursor and have no tag of the request's scope, where a tag would bring them into it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<RecordName>,
+    /// With the last page of a feed by a scope: where to go on another time. What changes until then is read from there, and
+    /// the [`vector`](Self::vector) is then one of that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<ObjectsCursor>,
 }
 
 /// A hint that there is something to pull.

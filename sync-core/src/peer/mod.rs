@@ -28,6 +28,7 @@ mod resolve;
 mod retention;
 mod round;
 mod schema;
+mod scoped;
 mod serve;
 mod snapshot;
 mod stage;
@@ -41,7 +42,7 @@ pub use error::PeerError;
 use futures_util::stream::BoxStream;
 pub use message::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, PullRequest, PullResponse,
-    PushRequest, PushResponse, Refused, StatePart,
+    PushRequest, PushResponse, Refused, StateOfPart, StatePart,
 };
 
 pub use join::{Join, JoinReport, Leave};
@@ -58,7 +59,7 @@ pub use round::SyncReport;
 pub use snapshot::SnapshotProgress;
 pub use sync_error::SyncError;
 
-pub(crate) use join::join;
+pub(crate) use join::{Founds, join};
 pub(crate) use positions::{called as peers_called, load as position_with};
 pub(crate) use repair::{repair_with, replay};
 pub(crate) use replica::{Replica, Report};
@@ -89,13 +90,15 @@ pub trait Peer: Debug + Send + Sync {
     /// Hands over changes that the peer lacks; with [`PushRequest::pull`], also pulls in the same round trip.
     ///
     /// # Errors
-    /// [`PeerError`] when nothing of it was taken. A change refused by itself stands in the answer.
+    /// [`PeerError`] when nothing of it was taken, [`PeerError::PartOnly`] from a peer that keeps a part of the library and is
+    /// given changes. A change refused by itself stands in the answer.
     async fn push(&self, request: PushRequest) -> Result<PushResponse, PeerError>;
 
     /// A page of the state feed: records as they are now, in order of their last change.
     ///
     /// # Errors
-    /// [`PeerError`] when the cursor is not one of this feed.
+    /// [`PeerError`] when the cursor is not one of this feed; [`PeerError::PartOnly`] when everything is asked of a peer that keeps
+    /// a part of the library.
     async fn objects(&self, request: ObjectsRequest) -> Result<ObjectsPage, PeerError>;
 
     /// Answers which ranges of records have which digests, and exchanges objects: how two replicas with the same

@@ -4,6 +4,7 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
+use super::scoped::forget_reads;
 use crate::{
     ids::{DeviceId, LogId, Seq, StateHash},
     ledger::LedgerError,
@@ -46,6 +47,9 @@ pub(crate) struct Position {
     /// two databases, and those below it were spared although they may never have come: a position from before says nothing.
     #[serde(default)]
     pub(crate) marks: u64,
+    /// True if the peer keeps a part of the library: it needs no history.
+    #[serde(default)]
+    pub(crate) part: bool,
 }
 
 impl Position {
@@ -68,20 +72,29 @@ pub(crate) async fn load<C: ConnectionTrait>(
     library: i64,
     device: DeviceId,
 ) -> Result<Position, LedgerError> {
-    let row = sql::one(
-        db,
-        "SELECT state FROM sync_positions WHERE device = ? AND library = ? AND scope = x''",
-        [device.as_bytes().to_vec().into(), library.into()],
-    )
-    .await?;
-    let saved: Option<Position> = row
-        .map(|row| {
-            rmp_serde::from_slice(&sql::column::<Vec<u8>>(&row, 0)?)
-                .map_err(|error| LedgerError::Corrupt(format!("the position with {device}: {error}")))
-        })
-        .transpose()?;
+    let saved: Option<Position> = find(db, library, device, CALLED).await?;
     let marks = marks(db, library).await?;
     Ok(saved.filter(|saved| saved.marks == marks).unwrap_or_else(|| Position::beginning(None, marks)))
+}
+
+/// What is saved of a peer in this scope.
+pub(super) async fn find<C: ConnectionTrait, T: DeserializeOwned>(
+    db: &C,
+    library: i64,
+    device: DeviceId,
+    scope: &[u8],
+) -> Result<Option<T>, LedgerError> {
+    let row = sql::one(
+        db,
+        "SELECT state FROM sync_positions WHERE device = ? AND library = ? AND scope = ?",
+        [device.as_bytes().to_vec().into(), library.into(), scope.to_vec().into()],
+    )
+    .await?;
+    row.map(|row| {
+        rmp_serde::from_slice(&sql::column::<Vec<u8>>(&row, 0)?)
+            .map_err(|error| LedgerError::Corrupt(format!("the position with {device}: {error}")))
+    })
+    .transpose()
 }
 
 /// The scope of a position with a peer that this replica calls.
@@ -113,6 +126,16 @@ pub(crate) async fn all<C: ConnectionTrait, T: DeserializeOwned>(
 pub(crate) async fn forget_all<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
     let statement = "DELETE FROM sync_positions WHERE library = ? AND scope = ?";
     sql::execute(db, statement, [library.into(), CALLED.to_vec().into()]).await?;
+    forget_reads(db, library).await
+}
+
+/// The logs of all peers are read from their beginning again, without what is here: what was read before may have been let go.
+pub(super) async fn read_logs_again<C: ConnectionTrait>(db: &C, library: i64) -> Result<(), LedgerError> {
+    for device in called(db, library).await? {
+        let mut position = load(db, library, device).await?;
+        (position.seq, position.state_hash, position.feed) = (Seq(0), StateHash::default(), None);
+        save(db, library, device, &position).await?;
+    }
     Ok(())
 }
 
@@ -128,7 +151,7 @@ pub(crate) async fn read_states_again<C: ConnectionTrait>(db: &C, library: i64) 
         position.feed = Some(ByteBuf::new());
         save(db, library, device, &position).await?;
     }
-    Ok(())
+    forget_reads(db, library).await
 }
 
 /// Saves the position with a peer.

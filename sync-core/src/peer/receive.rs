@@ -14,10 +14,10 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    apply::{self, Asks, Hold, Incoming, Origin},
+    apply::{self, Applied, Asks, Hold, Incoming, Origin},
     capture::Batch,
     ids::{DeviceId, LibraryId, Seq},
-    ledger::{self, Head},
+    ledger::{self, Extent, Head},
     members::schema,
     stamp::Stamp,
     store::Write,
@@ -44,6 +44,12 @@ impl Replica {
                     replica.doubt_identity(write, &groups).await?;
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
                     head.is_of(library)?;
+                    // Of changes and whole states a part of the library would keep less than it says.
+                    if !groups.is_empty()
+                        && !matches!((&origin, &head.extent), (Origin::Feed { .. }, Extent::Widening))
+                    {
+                        replica.is_whole(&head)?;
+                    }
                     let mut reading = None;
                     if let Some(part) = &part {
                         match Reading::open(write, &head, part).await? {
@@ -83,15 +89,7 @@ impl Replica {
                         received.pending += ended.pending.len() as u64;
                         replica.report_applied(write, ended);
                     }
-                    received.merged = applied.merged;
-                    received.system = applied.system;
-                    received.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
-                    received.duplicates = applied.duplicates;
-                    received.refused.extend(forged(&applied.forged));
-                    received.conflicts += applied.conflicts.len() as u64;
-                    received.pending += applied.pending.len() as u64;
-                    received.forked = applied.forked;
-                    received.news += applied.news;
+                    received.note(&applied);
                     replica.report_applied(write, applied);
                     if received.held > 0 {
                         let held = replica.clone();
@@ -102,6 +100,9 @@ impl Replica {
                     if is_last {
                         // What stands below the floor now came from the peer.
                         received.given = head.floor.seq;
+                        if head.extent == Extent::Widening {
+                            head.set_extent(write, Extent::Everything).await?;
+                        }
                     }
                     if let Some((device, mut position)) = from {
                         position.feed_news |= is_feed && received.news > 0;
@@ -121,7 +122,7 @@ impl Replica {
     }
 
     /// The records of a page of somebody's state. They are not held one by one: a page is taken as a whole, or later.
-    fn records(&self, groups: Vec<Vec<Incoming>>) -> Result<Vec<Incoming>, SyncError> {
+    pub(super) fn records(&self, groups: Vec<Vec<Incoming>>) -> Result<Vec<Incoming>, SyncError> {
         let now_ms = self.now_ms();
         let records: Vec<Incoming> = groups.into_iter().flatten().collect();
         let newest = records.iter().map(|one| one.change.newest_stamp().ms()).max().unwrap_or(0);
@@ -217,6 +218,21 @@ fn forged(ids: &[Stamp]) -> impl Iterator<Item = Refused> {
         let reason = "another change with this id is here: one of the two is damaged or forged".into();
         Refused { id: *id, reason }
     })
+}
+
+impl Received {
+    /// Takes note of what applying them did.
+    pub(super) fn note(&mut self, applied: &Applied) {
+        self.merged = applied.merged;
+        self.system = applied.system;
+        self.schema = applied.changes.iter().any(|one| one.model == schema::MODEL);
+        self.refused.extend(forged(&applied.forged));
+        self.duplicates = applied.duplicates;
+        self.conflicts += applied.conflicts.len() as u64;
+        self.pending += applied.pending.len() as u64;
+        self.forked = applied.forked;
+        self.news += applied.news;
+    }
 }
 
 /// What became of received changes.

@@ -22,7 +22,7 @@ use crate::{
     apply::Origin,
     change::Change,
     ids::{Seq, StateHash},
-    ledger::{self, Head, LogRequest, PageEntry, Reach},
+    ledger::{self, Extent, Head, LogRequest, PageEntry, Reach, Selected},
     vector::Vector,
 };
 
@@ -61,7 +61,8 @@ pub struct SyncReport {
     pub clock_offset_ms: i64,
     /// The position in the peer's log up to which everything is here, and the chain's head there.
     pub confirmed: (Seq, StateHash),
-    /// True if both sides ended with equal vectors and digests.
+    /// True if both sides ended with equal vectors and digests. With a replica that keeps a part of the library: if all of its own
+    /// changes are accepted, and all that changed of its part is there.
     pub in_sync: bool,
     /// True if both sides ended with equal vectors, so with the same changes merged, and unequal digests: an object of one of
     /// them was altered, or a merge has a fault. [`verify`](crate::SyncEngine::verify) tells whether it is this one. A replica in the
@@ -79,6 +80,8 @@ pub(super) struct Round<'a> {
     pub(super) theirs: Hello,
     pub(super) position: Position,
     pub(super) report: SyncReport,
+    /// What is kept here, if not everything.
+    part: Option<Arc<Selected>>,
     /// How many records of the peer's state were read in this round, the engine's own among them.
     pub(super) read: u64,
     /// True once the peer's state was read in this round: it has what stands below the floor that this raised.
@@ -129,9 +132,19 @@ impl<'a> Round<'a> {
         if position.sent >= mine.latest_seq && !theirs.vector.includes(&mine.vector) {
             position.sent = Seq(0);
         }
+        let mut part = replica.selected(&head)?;
+        if head.extent == Extent::Widening && theirs.scope.is_none() {
+            // Only a complete state has what an earlier scope left out.
+            part = None;
+            position.feed.get_or_insert_default();
+        }
         // A replica that has little reads the state of a peer that has much, not its history.
         let little = mine.latest_seq.0.saturating_mul(10) < theirs.latest_seq.0;
-        if little && position.seq == Seq(0) && theirs.latest_seq.0 > replica.limits.snapshot_above {
+        if part.is_none()
+            && little
+            && position.seq == Seq(0)
+            && theirs.latest_seq.0 > replica.limits.snapshot_above
+        {
             position.feed.get_or_insert_default();
         }
         position.seen_ms = replica.now_ms();
@@ -143,6 +156,7 @@ impl<'a> Round<'a> {
             theirs,
             position,
             report,
+            part,
             read: 0,
             took_state: false,
             digest: None,
@@ -152,6 +166,12 @@ impl<'a> Round<'a> {
     }
 
     async fn run(mut self) -> Result<SyncReport, SyncError> {
+        let theirs = self.theirs.scope.take().map(Selected::new).transpose()?.map(Arc::new);
+        if self.part.is_some() || theirs.is_some() {
+            let part = self.part.clone();
+            return self.run_part(part, theirs).await;
+        }
+        self.position.part = false;
         if self.position.feed.is_some() {
             self.snapshot().await?;
         }
@@ -169,8 +189,9 @@ impl<'a> Round<'a> {
     }
 
     /// Sends what the peer lacks, page by page; the first request also pulls.
-    async fn push_and_pull(&mut self) -> Result<(), SyncError> {
-        let mut asked = false;
+    pub(super) async fn push_and_pull(&mut self) -> Result<(), SyncError> {
+        // Who keeps a part reads state, not history.
+        let mut asked = self.part.is_some();
         while !self.anew {
             let (changes, next, end) = self.outgoing().await?;
             let sends = !changes.is_empty();
@@ -270,7 +291,7 @@ impl<'a> Round<'a> {
         })
     }
 
-    async fn pull_rest(&mut self) -> Result<(), SyncError> {
+    pub(super) async fn pull_rest(&mut self) -> Result<(), SyncError> {
         while self.position.seq < self.theirs.latest_seq {
             let request = self.pull_request().await?;
             let answer = self.peer.pull(request).await;

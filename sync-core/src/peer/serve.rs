@@ -19,7 +19,8 @@ use crate::{
     capture::Batch,
     change::Change,
     ids::{DeviceId, LibraryId},
-    ledger::{self, FeedCursor, FeedPage, Head, LogRequest, PageEntry, Reach},
+    ledger::{self, FeedCursor, FeedPage, FeedRequest, Head, LogRequest, PageEntry, Reach, Selected},
+    scope::RecordName,
     stamp::Stamp,
 };
 
@@ -50,6 +51,7 @@ impl Replica {
             digest: head.digest.to_bytes(),
             newest_of_yours,
             probe: None,
+            scope: self.selected(&head)?.map(|selected| selected.selection.clone()),
             retired: head.retired,
         })
     }
@@ -128,7 +130,7 @@ impl Replica {
             self.check_reach(pull).await?;
         }
         let news = match request.state {
-            Some(state) => self.take_state(request.library, request.device, state).await?,
+            Some(state) => self.take_state(request.library, (request.device, request.log_id), state).await?,
             None => 0,
         };
         let mut refused = Vec::new();
@@ -170,15 +172,20 @@ impl Replica {
         };
         let max_objects = request.max_objects.min(MAX_PAGE_ENTRIES);
         let max_bytes = request.max_bytes.min(MAX_PAGE_BYTES);
-        let (head, page) = self.state_page(cursor, max_objects, max_bytes).await?;
-        self.lease(request.device, page.cursor.start.seq);
-        feed_response(&head, page)
+        let selected = request.scope.clone().map(Selected::new).transpose()?.map(Arc::new);
+        let whole = selected.is_none();
+        let (head, page) = self.state_page(cursor, selected, max_objects, max_bytes).await?;
+        if whole {
+            self.lease(request.device, page.cursor.start.seq);
+        }
+        feed_response(&head, page, whole)
     }
 
-    /// A page of this replica's state.
+    /// A page of this replica's state, if it has everything.
     pub(super) async fn state_page(
         self: &Arc<Self>,
         cursor: Option<FeedCursor>,
+        selected: Option<Arc<Selected>>,
         max_objects: u32,
         max_bytes: u64,
     ) -> Result<(Head, FeedPage), SyncError> {
@@ -191,10 +198,11 @@ impl Replica {
                 // Something was written just now, and the state would have it.
                 continue;
             }
+            self.is_whole(&head)?;
             let bindings = self.models.bound();
-            let page =
-                ledger::feed_page(&db, &names, &bindings, &head, cursor.clone(), max_objects, max_bytes)
-                    .await?;
+            let (cursor, selected) = (cursor.as_ref(), selected.as_deref());
+            let wanted = FeedRequest { cursor, selected, max_objects, max_bytes };
+            let page = ledger::feed_page(&db, &names, &bindings, &head, wanted).await?;
             if !page.dirty {
                 return Ok((head, page));
             }
@@ -206,17 +214,11 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
+                    replica.is_whole(&head)?;
                     replica.offer_here(write, &mut head, None).await?;
-                    let page = ledger::feed_page(
-                        write.db,
-                        &write.names,
-                        &bindings,
-                        &head,
-                        cursor,
-                        max_objects,
-                        max_bytes,
-                    )
-                    .await?;
+                    let (cursor, selected) = (cursor.as_ref(), selected.as_deref());
+                    let wanted = FeedRequest { cursor, selected, max_objects, max_bytes };
+                    let page = ledger::feed_page(write.db, &write.names, &bindings, &head, wanted).await?;
                     Ok::<_, SyncError>((head, page))
                 })
             })
@@ -230,13 +232,21 @@ impl Replica {
     }
 }
 
-fn feed_response(head: &Head, page: FeedPage) -> Result<ObjectsPage, SyncError> {
+fn feed_response(head: &Head, page: FeedPage, whole: bool) -> Result<ObjectsPage, SyncError> {
     let cursor =
         rmp_serde::to_vec_named(&page.cursor).map_err(|error| SyncError::Ledger(error.to_string()))?;
+    let cursor = ObjectsCursor(ByteBuf::from(cursor));
+    let gone = page.gone.into_iter().map(|(model, record)| RecordName {
+        model: model.into(),
+        record: ByteBuf::from(record.as_bytes().to_vec()),
+    });
     Ok(ObjectsPage {
         log_id: head.identity.log_id,
         objects: page.objects.into_iter().map(ByteBuf::from).collect(),
-        next: (!page.complete).then(|| ObjectsCursor(ByteBuf::from(cursor))),
+        anew: page.anew && !whole,
+        gone: gone.collect(),
+        next: (!page.complete).then(|| cursor.clone()),
+        resume: (page.complete && !whole).then_some(cursor),
         seq: page.cursor.start.seq,
         state_hash: page.cursor.start.state_hash,
         vector: page.cursor.start.vector,

@@ -11,10 +11,10 @@ use super::{
     reading::{Part, READ},
     replica::Report,
     round::Round,
+    scoped::decoded,
 };
 use crate::{
-    apply::{Asks, Incoming, Origin},
-    change::Change,
+    apply::{Asks, Origin},
     ids::DeviceId,
     ledger::Snapshot,
 };
@@ -53,6 +53,7 @@ impl Round<'_> {
                 max_objects: self.replica.limits.page_entries,
                 // A record of the state takes more memory than a change while it is taken in.
                 max_bytes: self.replica.limits.page_bytes / 2,
+                scope: None,
             };
             let page = self.peer.objects(request).await?;
             if page.log_id != self.theirs.log_id {
@@ -73,15 +74,7 @@ impl Round<'_> {
         let records = page.objects.len() as u64;
         self.report.bytes_received += page.objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         self.position.feed_records += records;
-        let group = page
-            .objects
-            .into_iter()
-            .map(|bytes| {
-                let change = Change::decode(&bytes)
-                    .map_err(|error| PeerError::Corrupt(format!("a record of the state feed: {error}")))?;
-                Ok(Incoming { change, bytes: bytes.into_vec() })
-            })
-            .collect::<Result<Vec<_>, SyncError>>()?;
+        let group = decoded(page.objects, PeerError::Corrupt)?;
         let complete = page.next.is_none();
         self.position.feed = page.next.map(|cursor| cursor.0);
         let progress = SnapshotProgress {

@@ -57,6 +57,9 @@ pub enum SyncError {
     /// The log does not tell all that is here, so nothing can be rebuilt from it: repair with a peer instead.
     #[error("the log does not tell all that is here: {0}; repair with a peer")]
     LogIncomplete(String),
+    /// The scope cannot be kept as it was said; the one before stays.
+    #[error("the scope cannot be kept: {0}")]
+    Scope(String),
     /// A change of the schema cannot be made.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -32,7 +32,8 @@ fn status_of(error: &PeerError) -> StatusCode {
         PeerError::Protocol { .. }
         | PeerError::SameDevice { .. }
         | PeerError::Itself
-        | PeerError::TailTaken { .. } => StatusCode::CONFLICT,
+        | PeerError::TailTaken { .. }
+        | PeerError::PartOnly => StatusCode::CONFLICT,
         PeerError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
         PeerError::Forbidden(_) | PeerError::Revoked { .. } => StatusCode::FORBIDDEN,
         PeerError::SnapshotRequired => StatusCode::GONE,

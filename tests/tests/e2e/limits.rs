@@ -185,6 +185,7 @@ async fn pages_are_no_larger_than_asked_for_nor_than_the_fixed_limits() {
             after: None,
             max_objects,
             max_bytes,
+            scope: None,
         };
         device.engine.objects(request).await.expect("a page").objects.len()
     };

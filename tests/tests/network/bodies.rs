@@ -196,6 +196,7 @@ async fn introduction(device: &Device) -> Hello {
         newest_of_yours: None,
         probe: None,
         retired: Vec::new(),
+        scope: None,
     };
     device.engine.hello(stranger).await.expect("an introduction")
 }
@@ -248,6 +249,7 @@ async fn a_feed_cursor_of_another_log_is_refused() {
         after: None,
         max_objects: 4,
         max_bytes: 1 << 20,
+        scope: None,
     };
     let page = elsewhere.client().objects(request.clone()).await.expect("a page");
     request.after = Some(page.next.expect("more pages"));

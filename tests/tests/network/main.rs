@@ -4,6 +4,7 @@ mod bodies;
 mod data;
 mod follow;
 mod groups;
+mod part;
 mod relay;
 mod restored;
 

@@ -85,6 +85,7 @@ async fn hello_of(device: &Device) -> sync_core::Hello {
         newest_of_yours: None,
         probe: None,
         retired: Vec::new(),
+        scope: None,
     };
     sync_core::Peer::hello(&device.engine, someone.clone()).await.map(|_| someone).expect("a hello")
 }

@@ -340,6 +340,7 @@ async fn a_state_of_which_something_was_forgotten_meanwhile_is_read_again() {
     let line = Faulty::new(a.engine.clone(), Fault::ObjectsLost(1));
     assert!(prune(&b).await.removed > 0);
     let reader = ObjectsRequest {
+        scope: None,
         library: place.library,
         device: sync_core::DeviceId::from_bytes([9; 16]),
         after: None,
@@ -384,6 +385,7 @@ async fn deleted_records_take_no_room_once_they_are_forgotten() {
     weeks(&place, &[&a, &b]).await;
     // While somebody reads the state only history goes.
     let reader = ObjectsRequest {
+        scope: None,
         library: place.library,
         device: sync_core::DeviceId::from_bytes([9; 16]),
         after: None,

@@ -5,6 +5,7 @@ mod behind;
 mod forgotten;
 mod members;
 mod own;
+mod part;
 mod prune;
 mod random;
 mod scale;

@@ -68,6 +68,7 @@ impl World {
             newest_of_yours: None,
             probe: None,
             retired: Vec::new(),
+            scope: None,
         };
         self.devices[at].engine.hello(hello).await.expect("a hello")
     }

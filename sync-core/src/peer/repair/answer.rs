@@ -12,7 +12,7 @@ use super::{
 use crate::{
     apply::Named,
     change::{Change, ChangeKind},
-    ledger::LogTrust,
+    ledger::{Head, LogTrust},
     merge::{Census, RecordRange},
 };
 
@@ -39,6 +39,10 @@ impl Replica {
         if request.ranges.iter().any(|range| !range.is_valid()) {
             return Err(PeerError::Invalid("a range that is none".into()).into());
         }
+        let (db, names) = self.store.read().await?;
+        let head = Head::load(&db, &names).await?;
+        drop(db);
+        self.is_whole(&head)?;
         let incoming = request.objects.iter().map(|bytes| decode(bytes)).collect::<Result<Vec<_>, _>>()?;
         let mut records = Vec::new();
         let looks = request.ranges.contains(&RecordRange::ALL);

@@ -8,7 +8,11 @@ use std::{
 use serde_bytes::ByteBuf;
 
 use super::{
-    super::{Peer, PeerError, Request, SyncError, greet::greet, replica::Replica},
+    super::{
+        Peer, PeerError, Request, SyncError,
+        greet::{Greeting, greet},
+        replica::Replica,
+    },
     LastRepair, RepairAnswer, RepairRequest,
     answer::{MOST, decode},
     compare::{Comparison, Difference},
@@ -96,7 +100,10 @@ pub(in crate::peer) async fn repair_diverged(
 
 /// One repair with `peer`.
 pub(crate) async fn repair_with(replica: &Arc<Replica>, peer: &dyn Peer) -> Result<RepairReport, SyncError> {
-    let theirs = greet(replica, peer).await?.theirs;
+    let Greeting { mine, theirs, .. } = greet(replica, peer).await?;
+    if mine.scope.is_some() || theirs.scope.is_some() {
+        return Err(PeerError::PartOnly.into());
+    }
     let at_ms = replica.now_ms();
     let repaired = Repair::begin(replica, peer).await;
     replica.forget_look();

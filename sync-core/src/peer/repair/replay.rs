@@ -48,7 +48,9 @@ pub(crate) async fn replay(replica: &Arc<Replica>) -> Result<ReplayReport, SyncE
                     LogTrust::Whole => {}
                     LogTrust::Part => {
                         return Err(SyncError::LogIncomplete(
-                            "it began with another replica's state, or a part of it was removed".into(),
+                            "it began with another replica's state, a part of it was removed, or only a part of the library \
+                             is kept here"
+                                .into(),
                         ));
                     }
                     LogTrust::None => {

@@ -61,8 +61,14 @@ impl Pages {
         let mut after = None;
         loop {
             let library = engine.library_id();
-            let request =
-                ObjectsRequest { library, device: reader(), after, max_objects: PAGE, max_bytes: MAX_BYTES };
+            let request = ObjectsRequest {
+                library,
+                device: reader(),
+                after,
+                max_objects: PAGE,
+                max_bytes: MAX_BYTES,
+                scope: None,
+            };
             let page = engine.objects(request).await?;
             after = page.next.clone();
             pages.state.push(page);

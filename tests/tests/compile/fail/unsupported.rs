@@ -13,8 +13,6 @@ pub struct Model {
     pub words: String,
     #[sync(strategy = "magic")]
     pub total: i64,
-    #[sync(tag = "colour")]
-    pub colour: String,
     #[sync(library)]
     pub library_id: Uuid,
     #[sync(library)]

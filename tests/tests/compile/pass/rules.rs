@@ -19,8 +19,10 @@ pub struct Model {
     pub opened: i64,
     #[sync(strategy = "set")]
     pub labels: Json,
-    #[sync(strategy = "set")]
+    #[sync(strategy = "set", tag)]
     pub words: Words,
+    #[sync(tag)]
+    pub project: Option<String>,
     #[sync(group = "place")]
     pub x: i32,
     #[sync(group = "place")]
