@@ -211,7 +211,9 @@ async fn a_restored_database_gives_no_stamp_twice_though_its_clock_stands() {
     device.engine.flush().await.expect("it is logged under the old id");
     equal(&device, &other).await;
     let renewal = device.engine.status().await.expect("a status").renewals.remove(0);
-    assert_eq!((renewal.former, renewal.reason), (id, RenewalReason::Restored));
+    // Whose gap was the larger one says in which way it was found out.
+    let found = matches!(renewal.reason, RenewalReason::Restored | RenewalReason::Forked);
+    assert!(renewal.former == id && found, "{renewal:?}");
     assert_eq!(other.dump().await.lines().count(), 3, "{}", other.dump().await);
 }
 
