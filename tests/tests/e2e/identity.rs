@@ -184,10 +184,9 @@ async fn two_with_one_id_are_told_apart_when_they_meet() {
     original.assert_equal(&copy).await;
 }
 
-/// Where time is not past the last stamp, as with a clock that is a little behind the others', a restored database would go on with the
-/// very stamps that it had given already.
+/// Time is not past the last stamp, as with a clock that is a little behind the others'.
 #[tokio::test]
-async fn a_restored_database_gives_no_stamp_twice_though_its_clock_stands() {
+async fn a_restored_database_loses_nothing_though_its_clock_stands() {
     let (library, dir) = (library(), tempfile::tempdir().expect("a folder"));
     let path = dir.path().join("a.db");
     let clock = Arc::new(ManualClock::at(1_600_000_000_000));
