@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_bytes::ByteBuf;
 
 use super::{
-    PeerError, PushRequest, StatePart, SyncError, positions,
+    PeerError, PushRequest, PushResponse, StatePart, SyncError, positions,
     reading::{GIVEN, Part},
     replica::Replica,
     round::Round,
@@ -47,25 +47,9 @@ impl Round<'_> {
             }
             let begins = forgotten.replace(head.forgotten).is_none();
             let objects: Vec<ByteBuf> = page.objects.into_iter().map(ByteBuf::from).collect();
-            self.report.bytes_sent += objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-            self.report.snapshot_sent += objects.len() as u64;
             let complete = page.complete.then(|| head.floor.vector.clone());
-            let request = PushRequest {
-                library: head.identity.library,
-                device: head.identity.device,
-                log_id: head.identity.log_id,
-                changes: Vec::new(),
-                pull: None,
-                state: Some(StatePart {
-                    objects,
-                    complete,
-                    news,
-                    begins,
-                    forgotten: head.forgotten,
-                    part: None,
-                }),
-            };
-            let answer = self.peer.push(request).await?;
+            let state = StatePart { objects, complete, news, begins, forgotten: head.forgotten, part: None };
+            let answer = self.push_state(&head, state).await?;
             self.theirs.vector = answer.vector;
             news |= answer.merged > 0;
             if page.complete {
@@ -74,6 +58,25 @@ impl Round<'_> {
             }
             cursor = Some(page.cursor);
         }
+    }
+
+    /// Hands over a page of the state, and counts it.
+    pub(super) async fn push_state(
+        &mut self,
+        head: &Head,
+        state: StatePart,
+    ) -> Result<PushResponse, SyncError> {
+        self.report.bytes_sent += state.objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        self.report.snapshot_sent += state.objects.len() as u64;
+        let request = PushRequest {
+            library: head.identity.library,
+            device: head.identity.device,
+            log_id: head.identity.log_id,
+            changes: Vec::new(),
+            pull: None,
+            state: Some(state),
+        };
+        Ok(self.peer.push(request).await?)
     }
 
     /// Saves how far the two are.

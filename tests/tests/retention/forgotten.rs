@@ -31,6 +31,19 @@ async fn add_as(device: &Device, id: Uuid, title: &str) {
     device.engine.flush().await.expect("a flush");
 }
 
+/// Somebody reads the first page of the state.
+async fn begin_to_read(device: &Device) {
+    let reader = ObjectsRequest {
+        library: device.engine.library_id(),
+        device: sync_core::DeviceId::from_bytes([9; 16]),
+        after: None,
+        max_objects: 1,
+        max_bytes: 1 << 20,
+        scope: None,
+    };
+    device.engine.objects(reader).await.expect("a page");
+}
+
 /// How many records the ledger knows, deleted ones among them.
 fn known(device: &Device) -> u64 {
     let raw = rusqlite::Connection::open(&device.path).expect("a database");
@@ -339,15 +352,7 @@ async fn a_state_of_which_something_was_forgotten_meanwhile_is_read_again() {
     // Its history goes, and it is written to again, so that it stands at the end of the state.
     let line = Faulty::new(a.engine.clone(), Fault::ObjectsLost(1));
     assert!(prune(&b).await.removed > 0);
-    let reader = ObjectsRequest {
-        scope: None,
-        library: place.library,
-        device: sync_core::DeviceId::from_bytes([9; 16]),
-        after: None,
-        max_objects: 1,
-        max_bytes: 1 << 20,
-    };
-    a.engine.objects(reader).await.expect("a page");
+    begin_to_read(&a).await;
     let report = prune(&a).await;
     assert!(report.removed > 0 && report.forgotten == 0, "somebody reads the state: {report:?}");
     let broken = away.engine.sync_with(&line).await;
@@ -384,15 +389,7 @@ async fn deleted_records_take_no_room_once_they_are_forgotten() {
     settle(&b, &a).await;
     weeks(&place, &[&a, &b]).await;
     // While somebody reads the state only history goes.
-    let reader = ObjectsRequest {
-        scope: None,
-        library: place.library,
-        device: sync_core::DeviceId::from_bytes([9; 16]),
-        after: None,
-        max_objects: 1,
-        max_bytes: 1 << 20,
-    };
-    a.engine.objects(reader).await.expect("a page");
+    begin_to_read(&a).await;
     let report = prune(&a).await;
     assert!(report.removed as usize >= 2 * records && report.forgotten == 0, "{report:?}");
     let deleted = bytes(&a) - empty;

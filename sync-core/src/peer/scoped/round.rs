@@ -9,8 +9,8 @@ use serde_bytes::ByteBuf;
 
 use super::{
     super::{
-        ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, PushRequest, StateOfPart, StatePart,
-        SyncError, SyncReport, judge::judge, replica::Report, round::Round, snapshot::SnapshotProgress,
+        ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, StateOfPart, StatePart, SyncError, SyncReport,
+        judge::judge, replica::Report, round::Round, snapshot::SnapshotProgress,
     },
     position::{PartPosition, PlaceOf, Way},
     receive::PartPage,
@@ -180,24 +180,10 @@ impl Round<'_> {
             let part =
                 StateOfPart { gone: gone.collect(), vector: mine.clone(), begins, last: page.complete };
             if begins || !objects.is_empty() || !part.gone.is_empty() {
-                self.report.bytes_sent += objects.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                self.report.snapshot_sent += objects.len() as u64;
-                let request = PushRequest {
-                    library: head.identity.library,
-                    device: head.identity.device,
-                    log_id: head.identity.log_id,
-                    changes: Vec::new(),
-                    pull: None,
-                    state: Some(StatePart {
-                        objects,
-                        complete: None,
-                        news: false,
-                        begins,
-                        forgotten: head.forgotten,
-                        part: Some(part),
-                    }),
-                };
-                self.peer.push(request).await?;
+                let forgotten = head.forgotten;
+                let state =
+                    StatePart { objects, complete: None, news: false, begins, forgotten, part: Some(part) };
+                self.push_state(&head, state).await?;
             }
             at.cursor = Some(ByteBuf::from(cursor));
             replica.save_part(self.theirs.library, &place, &at).await?;
