@@ -14,6 +14,7 @@
 //! * `rows` the statements that bring a table in line
 //! * `vacate` unique values that move between rows
 //! * `pending` what waits, and why
+//! * `listed` what a group adds to the lists of what waits and of what is kept out, and takes off
 //! * `retry` another look at what waits
 //! * `known` records that came before their model or their columns
 //! * `shrunk` objects whose rows have lost a column
@@ -30,6 +31,7 @@ mod held;
 mod known;
 mod learn;
 mod leave;
+mod listed;
 mod mend;
 mod pending;
 mod refound;

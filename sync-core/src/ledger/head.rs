@@ -115,7 +115,7 @@ pub(crate) struct Head {
 impl Head {
     /// Reads where the library stands. Call it first in every write.
     pub(crate) async fn load<C: ConnectionTrait>(db: &C, names: &Names) -> Result<Self, LedgerError> {
-        let metadata = Metadata::read(db).await?;
+        let (metadata, last_object) = Metadata::with_last_object(db).await?;
         let identity = Identity::parse(&metadata)?
             .ok_or_else(|| LedgerError::Corrupt("sync_metadata does not say who this replica is".into()))?;
         let library = names
@@ -127,8 +127,6 @@ impl Head {
                 .ok_or_else(|| LedgerError::Corrupt("the last stamp is none".into()))?,
             None => Stamp::NIL,
         };
-        let row = sql::one(db, "SELECT max(id) FROM sync_objects", []).await?;
-        let last_object = row.map_or(Ok(None), |row| sql::column::<Option<i64>>(&row, 0))?.unwrap_or(0);
         Ok(Self {
             identity,
             library,

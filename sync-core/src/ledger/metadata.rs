@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::LedgerError;
@@ -31,7 +31,23 @@ pub(super) fn key_head(library: i64) -> String {
 impl Metadata {
     /// Reads the table; refuses one of a later format.
     pub(super) async fn read<C: ConnectionTrait>(db: &C) -> Result<Self, LedgerError> {
-        let rows = sql::all(db, "SELECT key, value FROM sync_metadata", []).await?;
+        Self::of(&sql::all(db, "SELECT key, value FROM sync_metadata", []).await?)
+    }
+
+    /// Reads the table, and the largest id in `sync_objects`. Each transaction wants both, and to ask costs more than the answer.
+    pub(super) async fn with_last_object<C: ConnectionTrait>(db: &C) -> Result<(Self, i64), LedgerError> {
+        let statement = "SELECT key, value FROM sync_metadata UNION ALL SELECT '', coalesce(max(id), 0) FROM sync_objects";
+        let mut rows = sql::all(db, statement, []).await?;
+        let mut last_object = 0;
+        if let Some(at) =
+            rows.iter().position(|row| sql::column::<String>(row, 0).is_ok_and(|key| key.is_empty()))
+        {
+            last_object = sql::column(&rows.swap_remove(at), 1)?;
+        }
+        Ok((Self::of(&rows)?, last_object))
+    }
+
+    fn of(rows: &[QueryResult]) -> Result<Self, LedgerError> {
         let map: HashMap<String, Vec<u8>> = rows
             .iter()
             .map(|row| Ok::<_, StoreError>((sql::column(row, 0)?, sql::column(row, 1)?)))
@@ -91,7 +107,11 @@ pub(super) async fn save<C: ConnectionTrait>(
     db: &C,
     values: impl IntoIterator<Item = (String, Vec<u8>)>,
 ) -> Result<(), LedgerError> {
-    let rows = values.into_iter().flat_map(|(key, value)| [key.into(), value.into()]).collect();
-    let tail = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    Ok(sql::insert_rows(db, "INSERT INTO sync_metadata (key, value)", 2, tail, rows).await?)
+    let rows: Vec<Value> = values.into_iter().flat_map(|(key, value)| [key.into(), value.into()]).collect();
+    let tuples = vec!["(?, ?)"; rows.len() / 2].join(", ");
+    let statement = format!(
+        "INSERT INTO sync_metadata (key, value) VALUES {tuples} ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    );
+    sql::execute(db, &statement, rows).await?;
+    Ok(())
 }

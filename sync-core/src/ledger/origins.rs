@@ -143,7 +143,7 @@ pub(crate) struct Origins {
     library: i64,
     vector: Vector,
     moved: HashMap<DeviceId, i64>,
-    /// True where an author has changes beyond a gap, from before or from this commit.
+    /// True where this commit adds changes beyond a gap.
     ahead: bool,
     /// True once an author was found to be forked.
     forked: bool,
@@ -153,8 +153,7 @@ impl Origins {
     /// Reads the vector.
     pub(crate) async fn load(write: &Write<'_>, library: i64) -> Result<Self, LedgerError> {
         let vector = vector(write.db, &write.names, library).await?;
-        let ahead = any_ahead(write.db).await?;
-        Ok(Self { library, vector, moved: HashMap::new(), ahead, forked: false })
+        Ok(Self { library, vector, moved: HashMap::new(), ahead: false, forked: false })
     }
 
     /// Takes in a change. True if it stands beyond a gap.
@@ -220,14 +219,18 @@ impl Origins {
 
     /// Closes the gaps that can be closed and saves what moved. The commit's log entries are written already.
     pub(crate) async fn save<C: ConnectionTrait>(&mut self, db: &C) -> Result<(), LedgerError> {
-        if self.ahead {
+        if self.moved.is_empty() {
+            return Ok(());
+        }
+        let ahead = self.ahead || any_ahead(db).await?;
+        if ahead {
             for (device, id) in self.moved.clone() {
                 self.close_gap(db, device, id).await?;
             }
         }
         let mut rows = Vec::with_capacity(4 * self.moved.len());
         for (device, id) in self.moved.drain() {
-            if self.ahead && self.vector.is_forked(device) {
+            if ahead && self.vector.is_forked(device) {
                 // Nothing waits for a gap in two chains to close.
                 let statement =
                     "UPDATE sync_log SET ahead = 0 WHERE device = ? AND ahead = 1 AND library = ?";

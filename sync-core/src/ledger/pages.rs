@@ -1,15 +1,15 @@
 //! The log, a page at a time, as others read it.
 //!
-//! Invariant: a page is read in one read transaction, so its entries, positions, hashes and vector are of one
+//! Invariant: a page is read in one read transaction, so its entries, positions and hashes are of one
 //! moment. The tail of the log behind the last complete group is not served.
 
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::{Head, LedgerError, commit::seq_value, extend, origins};
+use super::{Head, LedgerError, commit::seq_value, extend};
 use crate::{
     change::Change,
     ids::{Seq, StateHash},
-    store::{Names, sql},
+    store::sql,
     vector::Vector,
 };
 
@@ -22,7 +22,6 @@ pub(crate) struct LogPage {
     pub(crate) next_seq: Seq,
     pub(crate) state_hash: StateHash,
     pub(crate) latest_seq: Seq,
-    pub(crate) vector: Vector,
 }
 
 /// An entry of a page.
@@ -74,12 +73,10 @@ pub(crate) async fn complete_end<C: ConnectionTrait>(db: &C, head: &Head) -> Res
 /// A page of the log, which ends inside a group only if it has no room for the whole group; `None` where the log no longer holds what the reader lacks.
 pub(crate) async fn log_page<C: ConnectionTrait>(
     db: &C,
-    names: &Names,
     head: &Head,
     request: LogRequest<'_>,
 ) -> Result<Option<LogPage>, LedgerError> {
     let latest_seq = served_end(db, head).await?;
-    let vector = origins::vector(db, names, head.library).await?;
     let mut base_seq = request.from.min(latest_seq);
     if base_seq < head.floor.seq && request.reach == Reach::Floor {
         if !head.floor.is_had(request.from, request.have) {
@@ -95,7 +92,6 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         next_seq: base_seq,
         state_hash: base_hash,
         latest_seq,
-        vector,
     };
     let mut bytes = 0;
     let mut left = request.max_entries.max(1);

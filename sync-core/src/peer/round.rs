@@ -259,7 +259,7 @@ impl<'a> Round<'a> {
                 max_entries: limits.page_entries,
                 max_bytes: limits.page_bytes,
             };
-            let Some(page) = ledger::log_page(&db, &names, &head, wanted).await? else {
+            let Some(page) = ledger::log_page(&db, &head, wanted).await? else {
                 return Ok((Vec::new(), from, from));
             };
             let changes: Vec<ByteBuf> = page

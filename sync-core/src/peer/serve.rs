@@ -94,7 +94,7 @@ impl Replica {
             max_entries: request.max_entries.min(MAX_PAGE_ENTRIES),
             max_bytes: request.max_bytes.min(MAX_PAGE_BYTES),
         };
-        let page = ledger::log_page(&db, &names, &head, wanted).await?.ok_or(PeerError::SnapshotRequired)?;
+        let page = ledger::log_page(&db, &head, wanted).await?.ok_or(PeerError::SnapshotRequired)?;
         let entries = page
             .entries
             .into_iter()
@@ -111,7 +111,7 @@ impl Replica {
             latest_seq: page.latest_seq,
             base_hash: page.base_hash,
             state_hash: page.state_hash,
-            vector: page.vector,
+            vector: mine,
             digest: head.digest.to_bytes(),
         })
     }
