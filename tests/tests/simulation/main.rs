@@ -2,7 +2,7 @@
 //! the end all the same.
 //!
 //! `SIM_SEED` runs one seed and prints what it did; `SIM_SEEDS` says how many are run otherwise, beginning with
-//! `SIM_FIRST`; `SIM_STEPS` how many steps each has, `SIM_CHECKS` after how many percent of them a device is checked.
+//! `SIM_FIRST`; `SIM_STEPS` how many operations each device does, `SIM_CHECKS` after how many percent of them a device is checked.
 
 mod checks;
 mod clocks;
@@ -26,7 +26,8 @@ use seeds::{number, run_all};
 use world::World;
 
 const SEEDS: u64 = 300;
-const STEPS: usize = 160;
+/// How many operations each device does.
+const STEPS: usize = 50;
 
 /// Runs one seed.
 fn run(seed: u64) -> Result<Counts, Vec<String>> {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
 use serde_bytes::ByteBuf;
 use sync_core::{
     Change, LibraryId, Limits, Peer, PendingReason, PushRequest, Refused, Stamp, SyncEngine, SyncError,
@@ -27,6 +27,9 @@ use super::{
 
 /// What the devices' clocks begin with: before the databases' own clock, which stamps no write later than it was made.
 pub(super) const BEGIN_MS: u64 = 1_700_000_000_000;
+
+/// How many devices write; a relay comes on top of it.
+const WRITERS: [usize; 10] = [3, 3, 3, 4, 4, 4, 5, 5, 6, 7];
 
 /// The models of a device that knows none of the others: it only passes things on.
 const OF_A_RELAY: [&str; 1] = ["tally"];
@@ -103,7 +106,8 @@ impl World {
             changes: BTreeMap::new(),
             counts,
         };
-        for _ in 0..3 + world.rng.below(3) {
+        let writers = *world.rng.pick(&WRITERS);
+        for _ in 0..writers {
             world.join(Part::Writer).await;
         }
         if world.rng.chance(30) {
@@ -120,7 +124,9 @@ impl World {
 
     /// One more device.
     async fn join(&mut self, part: Part) {
-        let db = Database::connect("sqlite::memory:").await.expect("a database");
+        let mut options = ConnectOptions::new("sqlite::memory:");
+        options.sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| sqlite.statement_cache_capacity(500));
+        let db = Database::connect(options).await.expect("a database");
         create_tables(&db).await.expect("tables");
         create_more_tables(&db).await.expect("tables");
         let clock = ManualClock::at(BEGIN_MS);
@@ -149,6 +155,7 @@ impl World {
         self.trace.lock().expect("no thread panicked with it").push(line);
     }
 
+    /// Each device does `steps` operations, in any order; it is checked after `every` percent of them.
     pub(crate) async fn run(&mut self, steps: usize, every: usize) {
         self.note(format!(
             "{} devices, {:?}, pages of {}",
@@ -156,8 +163,9 @@ impl World {
             self.topology,
             self.limits.page_entries
         ));
-        for _ in 0..steps {
-            let at = self.rng.below(self.devices.len());
+        let mut turns: Vec<usize> = (0..self.devices.len() * steps).map(|turn| turn / steps).collect();
+        while !turns.is_empty() {
+            let at = turns.swap_remove(self.rng.below(turns.len()));
             self.devices[at].clock.step(i64::try_from(self.rng.below(2_000)).expect("small"));
             match self.rng.below(100) {
                 0..=63 if self.devices[at].part == Part::Writer => self.write(at).await,
