@@ -30,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) relays: u64,
     pub(crate) rewired: u64,
     pub(crate) taken_back: u64,
+    pub(crate) crashed: u64,
+    pub(crate) crashed_in_apply: u64,
 }
 
 impl Counts {
@@ -82,7 +84,7 @@ impl Counts {
         }
     }
 
-    pub(crate) fn all(&self) -> [(&'static str, u64); 24] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 26] {
         [
             ("delete against update", self.delete_against_update),
             ("creation against delete", self.creation_against_delete),
@@ -108,10 +110,12 @@ impl Counts {
             ("a relay without the models", self.relays),
             ("other topology while running", self.rewired),
             ("taken back what a clock ahead had stamped", self.taken_back),
+            ("crashed in the middle of a write", self.crashed),
+            ("crashed inside apply", self.crashed_in_apply),
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut u64; 24] {
+    fn all_mut(&mut self) -> [&mut u64; 26] {
         [
             &mut self.delete_against_update,
             &mut self.creation_against_delete,
@@ -137,6 +141,8 @@ impl Counts {
             &mut self.relays,
             &mut self.rewired,
             &mut self.taken_back,
+            &mut self.crashed,
+            &mut self.crashed_in_apply,
         ]
     }
 }

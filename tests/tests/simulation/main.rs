@@ -8,6 +8,7 @@ mod checks;
 mod clocks;
 mod copies;
 mod counts;
+mod crash;
 mod faulty;
 mod operations;
 mod oracle;

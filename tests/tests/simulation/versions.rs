@@ -1,19 +1,14 @@
 //! Programs of two versions, and a table that gets columns while its rows sync: the first device changes the schema, the others
 //! follow, and each is updated to the program that knows the columns some time after it has them.
 
-use std::sync::Arc;
-
 use sea_orm::{DatabaseConnection, Statement, prelude::*};
-use sync_core::{EngineBuilder, NewColumn, NewTable, SchemaChange, SchemaType, SyncEngine, SyncValue};
+use sync_core::{EngineBuilder, NewColumn, NewTable, SchemaChange, SchemaType, SyncValue};
 use sync_tests::{
     device::MODELS,
     grown::{after, before},
 };
 
-use super::{
-    random::Seeded,
-    world::{Part, World},
-};
+use super::world::{Part, World};
 
 /// What of the table `grown` a program sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,19 +94,9 @@ impl World {
             return;
         }
         self.note(format!("{at}: updated"));
-        let random = Arc::new(Seeded::new(self.rng.next()));
-        let device = &mut self.devices[at];
-        device.engine.shutdown().await.expect("a shutdown");
-        let builder = SyncEngine::builder(device.db.clone()).library(self.library);
-        device.engine = program(builder, true)
-            .limits(self.limits.clone())
-            .time(Arc::new(device.clock.clone()))
-            .random(random)
-            .without_background()
-            .start()
-            .await
-            .expect("an engine");
-        device.updated = true;
+        self.devices[at].engine.shutdown().await.expect("a shutdown");
+        self.devices[at].updated = true;
+        self.start_again(at).await;
         self.counts.updated += 1;
     }
 }

@@ -130,21 +130,40 @@ impl World {
         create_tables(&db).await.expect("tables");
         create_more_tables(&db).await.expect("tables");
         let clock = ManualClock::at(BEGIN_MS);
+        let engine = self.start(&db, part, false, &clock).await;
+        let (waiting, shown) = (BTreeMap::new(), BTreeSet::new());
+        self.devices.push(Device { db, engine, part, clock, updated: false, waiting, shown, held: 0 });
+    }
+
+    /// Starts an engine.
+    async fn start(
+        &mut self,
+        db: &DatabaseConnection,
+        part: Part,
+        updated: bool,
+        clock: &ManualClock,
+    ) -> SyncEngine {
         let builder = SyncEngine::builder(db.clone()).library(self.library);
         let builder = match part {
-            Part::Writer => program(builder, false),
+            Part::Writer => program(builder, updated),
             Part::Relay => builder.models(OF_A_RELAY),
         };
-        let engine = builder
+        builder
             .limits(self.limits.clone())
             .time(Arc::new(clock.clone()))
             .random(Arc::new(Seeded::new(self.rng.next())))
             .without_background()
             .start()
             .await
-            .expect("an engine");
-        let (waiting, shown) = (BTreeMap::new(), BTreeSet::new());
-        self.devices.push(Device { db, engine, part, clock, updated: false, waiting, shown, held: 0 });
+            .expect("an engine")
+    }
+
+    /// Starts an engine on a device's database instead of the one that it has.
+    pub(super) async fn start_again(&mut self, at: usize) {
+        let device = &self.devices[at];
+        let (db, part, updated, clock) =
+            (device.db.clone(), device.part, device.updated, device.clock.clone());
+        self.devices[at].engine = self.start(&db, part, updated, &clock).await;
     }
 
     pub(super) fn note(&self, line: impl Into<String>) {
@@ -178,6 +197,7 @@ impl World {
             match self.rng.below(100) {
                 0 => drop(self.change_schema().await),
                 1..=3 => self.update(at).await,
+                4..=6 => self.crash(at).await,
                 _ => {}
             }
             if self.rng.chance(every) {
@@ -265,6 +285,22 @@ impl World {
         to: usize,
         breaks: Option<Break>,
     ) -> Option<SyncReport> {
+        match self.attempt(from, to, breaks).await {
+            (Ok(report), _) => Some(report),
+            (Err(error), broke) => {
+                assert!(broke, "a round fails only with its connection: {error}");
+                None
+            }
+        }
+    }
+
+    /// A round that may fail; true if its connection broke.
+    pub(super) async fn attempt(
+        &mut self,
+        from: usize,
+        to: usize,
+        breaks: Option<Break>,
+    ) -> (Result<SyncReport, SyncError>, bool) {
         let connection = Connection::new(&self.devices[to].engine, breaks);
         let result = self.devices[from].engine.sync_with(&connection).await;
         let (broke, pushed) = connection.end();
@@ -280,19 +316,13 @@ impl World {
         ));
         self.pushed.extend(pushed);
         self.counts.interrupted += u64::from(broke);
-        match result {
-            Ok(report) => {
-                self.counts.duplicates += report.duplicates;
-                self.counts.held += report.held;
-                let back = |one: &&Refused| !one.reason.contains("its author took it back");
-                assert_eq!(report.refused.iter().filter(back).count(), 0, "nothing else is refused");
-                Some(report)
-            }
-            Err(error) => {
-                assert!(broke, "a round fails only with its connection: {error}");
-                None
-            }
+        if let Ok(report) = &result {
+            self.counts.duplicates += report.duplicates;
+            self.counts.held += report.held;
+            let back = |one: &&Refused| !one.reason.contains("its author took it back");
+            assert_eq!(report.refused.iter().filter(back).count(), 0, "nothing else is refused");
         }
+        (result, broke)
     }
 
     /// Something that was pushed once is pushed again, to anybody.
