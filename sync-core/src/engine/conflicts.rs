@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, future::IntoFuture};
 
 use futures_util::future::BoxFuture;
-use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, Value, sea_query::IntoValueTuple};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, Value};
 
 use super::{
     conflict_events::ConflictEvents,
     handle::SyncEngine,
     keys::{self, ActiveOf, KeyOf},
+    which::{Which, asks_of_records},
 };
 use crate::{
     change::Change,
@@ -108,8 +109,7 @@ pub struct ConflictCount {
 /// Which conflicts are meant.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
-    model: Option<String>,
-    record: Option<RecordId>,
+    which: Which,
     field: Option<String>,
     reason: Option<ConflictReason>,
     settled: Settled,
@@ -168,41 +168,9 @@ impl SyncEngine {
     }
 }
 
+asks_of_records!(Conflicts, filter.which);
+
 impl Conflicts {
-    /// Only those of an entity.
-    pub fn of<E>(self) -> Self
-    where
-        E: EntityTrait,
-        ActiveOf<E>: Syncable,
-    {
-        self.model(<ActiveOf<E>>::SYNC_ID)
-    }
-
-    /// Only those of a model, by its name on the wire.
-    pub fn model(mut self, model: &str) -> Self {
-        self.filter.model = Some(model.to_owned());
-        self
-    }
-
-    /// Only those of the record with this primary key.
-    ///
-    /// # Errors
-    /// [`SyncError::UnknownRecord`] if the key cannot be one.
-    pub fn key<E>(self, key: KeyOf<E>) -> Result<Self, SyncError>
-    where
-        E: EntityTrait,
-        ActiveOf<E>: Syncable,
-    {
-        let record = keys::record_of_key(<ActiveOf<E>>::SYNC_ID, key.into_value_tuple())?;
-        Ok(self.of::<E>().record(record))
-    }
-
-    /// Only those of a record, as events name it.
-    pub fn record(mut self, record: RecordId) -> Self {
-        self.filter.record = Some(record);
-        self
-    }
-
     /// Only those of a column, by its name on the wire.
     pub fn field(mut self, field: &str) -> Self {
         self.filter.field = Some(field.to_owned());
@@ -352,13 +320,13 @@ impl Filter {
             Settled::Too => "library = ?",
         });
         let ms = |ms: u64| Value::from(i64::try_from(ms).unwrap_or(i64::MAX));
-        let model = match &self.model {
+        let model = match &self.which.model {
             Some(model) => Some(names.id(NameKind::Model, model.as_bytes())?),
             None => None,
         };
         let parts = [
             ("model =", model.map(Value::from)),
-            ("record =", self.record.as_ref().map(|record| record.as_bytes().to_vec().into())),
+            ("record =", self.which.record.as_ref().map(|record| record.as_bytes().to_vec().into())),
             ("field =", self.field.clone().map(Value::from)),
             ("reason =", self.reason.map(|reason| reason.as_str().into())),
             ("detected_at >=", self.since_ms.map(ms)),

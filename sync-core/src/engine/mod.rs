@@ -19,6 +19,7 @@
 //! * `records` history
 //! * `pending` what waits: listed, tried again, given up
 //! * `conflicts`, `conflict_events` what was lost: listed, counted, settled; as a stream
+//! * `which` which records a question is about
 //! * `verify` whether ledger and rows are what they should be
 //! * `repair` mending what is not, with a peer or from the log
 
@@ -42,6 +43,7 @@ mod status;
 mod tasks;
 mod transaction;
 mod verify;
+mod which;
 
 pub use builder::EngineBuilder;
 pub use changed::{Changed, Changes};

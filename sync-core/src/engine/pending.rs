@@ -8,6 +8,7 @@ use sea_orm::EntityTrait;
 use super::{
     handle::SyncEngine,
     keys::{self, ActiveOf, KeyOf},
+    which::{Which, asks_of_records},
 };
 use crate::{
     apply::{self, PendingReason},
@@ -52,8 +53,7 @@ impl Pending {
 #[must_use = "a question is asked by awaiting it, or by one of its last calls"]
 pub struct PendingRecords {
     engine: SyncEngine,
-    model: Option<String>,
-    record: Option<RecordId>,
+    which: Which,
     reason: Option<PendingReason>,
     limit: usize,
 }
@@ -73,32 +73,13 @@ impl SyncEngine {
     /// # Ok(()) }
     /// ```
     pub fn pending(&self) -> PendingRecords {
-        PendingRecords { engine: self.clone(), model: None, record: None, reason: None, limit: usize::MAX }
+        PendingRecords { engine: self.clone(), which: Which::default(), reason: None, limit: usize::MAX }
     }
 }
 
+asks_of_records!(PendingRecords, which);
+
 impl PendingRecords {
-    /// Only those of an entity.
-    pub fn of<E>(self) -> Self
-    where
-        E: EntityTrait,
-        ActiveOf<E>: Syncable,
-    {
-        self.model(<ActiveOf<E>>::SYNC_ID)
-    }
-
-    /// Only those of a model, by its name on the wire.
-    pub fn model(mut self, model: &str) -> Self {
-        self.model = Some(model.to_owned());
-        self
-    }
-
-    /// Only this record, as events name it.
-    pub fn record(mut self, record: RecordId) -> Self {
-        self.record = Some(record);
-        self
-    }
-
     /// Only those that wait for this reason.
     pub fn reason(mut self, reason: PendingReason) -> Self {
         self.reason = Some(reason);
@@ -155,8 +136,8 @@ impl IntoFuture for PendingRecords {
             records.extend(self.engine.inner.replica.pending_schema().await?);
             Ok(records
                 .into_iter()
-                .filter(|one| self.model.as_ref().is_none_or(|model| one.model == *model))
-                .filter(|one| self.record.as_ref().is_none_or(|record| one.record == *record))
+                .filter(|one| self.which.model.as_ref().is_none_or(|model| one.model == *model))
+                .filter(|one| self.which.record.as_ref().is_none_or(|record| one.record == *record))
                 .filter(|one| self.reason.is_none_or(|reason| one.reason == reason))
                 .take(self.limit)
                 .map(|one| Pending {
