@@ -1,11 +1,11 @@
 //! `kill -9` of a process that joins a library: the database is of the one or of the other, with all of its records.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use sea_orm::EntityTrait;
 use sync_core::{Join, LibraryId};
-use sync_tests::{Device, device::library, entities::item, writes::Dice};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use sync_tests::{Device, device::library, writes::Dice};
+
+use super::{filled, killed_after};
 
 const ROWS: usize = 2_000;
 /// At least so many are killed, and until both ends were seen.
@@ -39,29 +39,16 @@ async fn one(how: Join, wait: Duration) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("app.db");
     let (former, joined) = (library(), library());
-    let device = Device::open(path.clone(), former, |builder| builder.without_background()).await;
-    let rows = (0..ROWS).map(|number| item::ActiveModel {
-        id: sea_orm::Set(uuid::Uuid::new_v4()),
-        title: sea_orm::Set(format!("item {number}")),
-        qty: sea_orm::Set(1),
-        ..Default::default()
-    });
-    item::Entity::insert_many(rows).exec_without_returning(&device.db).await.expect("rows");
-    device.engine.flush().await.expect("a flush");
+    let device = filled(&path, former, ROWS).await;
     let rows = device.dump().await;
     device.close().await;
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_joiner"))
-        .args([path.to_str().expect("a path"), &former.to_string(), &joined.to_string()])
-        .arg(if how == Join::Merge { "merge" } else { "replace" })
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("a process");
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    assert_eq!(lines.next_line().await.expect("a line").as_deref(), Some("ready"));
-    tokio::time::sleep(wait).await;
-    child.kill().await.expect("killed");
-    let acknowledged = lines.next_line().await.expect("the end or a line").is_some();
+    let arguments = [
+        path.to_str().expect("a path"),
+        &former.to_string(),
+        &joined.to_string(),
+        if how == Join::Merge { "merge" } else { "replace" },
+    ];
+    let acknowledged = killed_after(wait, env!("CARGO_BIN_EXE_joiner"), &arguments).await;
 
     let found: LibraryId = library_in(&path);
     assert!(found == former || found == joined);

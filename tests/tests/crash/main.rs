@@ -9,6 +9,7 @@ mod watch;
 
 use std::{
     path::Path,
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,6 +25,7 @@ use sync_tests::{
     entities::item,
     writes::{Dice, Expected},
 };
+use tokio::io::{AsyncBufReadExt, BufReader};
 use watch::{Seen, run_and_kill};
 
 /// How many kills of each kind there have to be.
@@ -66,6 +68,38 @@ impl Counters {
 
 fn environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+/// A new database with so many items, all of them logged.
+async fn filled(path: &Path, library: LibraryId, count: usize) -> Device {
+    let device = Device::open(path.to_owned(), library, |builder| builder.without_background()).await;
+    let rows = (0..count).map(|number| item::ActiveModel {
+        id: sea_orm::Set(uuid::Uuid::new_v4()),
+        title: sea_orm::Set(format!("item {number}")),
+        qty: sea_orm::Set(1),
+        ..Default::default()
+    });
+    for some in rows.collect::<Vec<_>>().chunks(5_000) {
+        item::Entity::insert_many(some.to_vec()).exec_without_returning(&device.db).await.expect("rows");
+        device.engine.flush().await.expect("a flush");
+    }
+    device
+}
+
+/// Starts a program that says `ready` before it does one thing, and a line when that is done; kills it so long after the first.
+/// True if it had done it.
+async fn killed_after(wait: Duration, program: &str, arguments: &[&str]) -> bool {
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a process");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert_eq!(lines.next_line().await.expect("a line").as_deref(), Some("ready"));
+    tokio::time::sleep(wait).await;
+    child.kill().await.expect("killed");
+    lines.next_line().await.expect("the end or a line").is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]

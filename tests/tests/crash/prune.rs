@@ -1,11 +1,11 @@
 //! `kill -9` of a process that prunes: what went is a prefix of the log, the floor says so, and nobody misses it.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use sea_orm::EntityTrait;
 use sync_core::{PruneReport, Retention};
-use sync_tests::{Device, device::library, entities::item, writes::Dice};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use sync_tests::{Device, device::library, writes::Dice};
+
+use super::{filled, killed_after};
 
 /// So many that a prune has several transactions.
 const ROWS: usize = 22_000;
@@ -20,17 +20,7 @@ async fn a_prune_that_was_killed_is_gone_on_with() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, full) = (folder.path().join("app.db"), folder.path().join("full.db"));
     let library = library();
-    let device = Device::open(path.clone(), library, |builder| builder.without_background()).await;
-    let rows = (0..ROWS).map(|number| item::ActiveModel {
-        id: sea_orm::Set(uuid::Uuid::new_v4()),
-        title: sea_orm::Set(format!("item {number}")),
-        qty: sea_orm::Set(1),
-        ..Default::default()
-    });
-    for some in rows.collect::<Vec<_>>().chunks(5_000) {
-        item::Entity::insert_many(some.to_vec()).exec_without_returning(&device.db).await.expect("rows");
-        device.engine.flush().await.expect("a flush");
-    }
+    let device = filled(&path, library, ROWS).await;
     let (rows, digest) = (device.dump().await, device.digest().await);
     device.close().await;
     std::fs::copy(&path, &full).expect("a copy");
@@ -44,16 +34,8 @@ async fn a_prune_that_was_killed_is_gone_on_with() {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
         let wait = dice.below(longest);
-        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_pruner"))
-            .args([path.to_str().expect("a path"), &library.to_string()])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a process");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        assert_eq!(lines.next_line().await.expect("a line").as_deref(), Some("ready"));
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        child.kill().await.expect("killed");
+        let arguments = [path.to_str().expect("a path"), &library.to_string()];
+        killed_after(Duration::from_millis(wait), env!("CARGO_BIN_EXE_pruner"), &arguments).await;
 
         let retention = Retention { max_entries: Some(0), ..Retention::default() };
         let device =
