@@ -3,7 +3,7 @@
 //! Invariant: a device's record is written in a round and never before, so a database that meets nobody logs nothing but what its
 //! application writes; and it is written again when the day, the name or the id is another, not with each round.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sea_orm::ConnectionTrait;
 
@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     capture::{self, Batch},
-    ids::{DeviceId, Seq},
+    ids::{DeviceId, Name, Seq},
     ledger::{self, Head},
     members::devices::{self, DAY_MS, Record, day_of},
-    store::{Bindings, Names, Write},
+    store::{Bindings, NameKind, Names, Write},
+    value::{SyncValue, encode_key},
     vector::Vector,
 };
 
@@ -83,10 +84,21 @@ pub(super) struct Known {
     pub(super) is_called: bool,
 }
 
+/// What is to be said of another device.
+enum Spoken {
+    /// This record of it.
+    New(Record),
+    /// Its record stays as it is; true if there was something to forget.
+    Of(bool),
+}
+
 impl Replica {
     /// Writes this device's own record where it is missing, or of an earlier day.
     pub(super) async fn take_part(self: &Arc<Self>) -> Result<(), SyncError> {
-        if self.wanted(self.store.db(), self.identity().device).await?.is_none() {
+        let (db, names) = self.store.read().await?;
+        let wanted = self.wanted(&db, &names, self.identity().device).await?;
+        drop(db);
+        if wanted.is_none() {
             return Ok(());
         }
         let replica = self.clone();
@@ -94,7 +106,7 @@ impl Replica {
             .write(move |write| {
                 Box::pin(async move {
                     let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    let wanted = replica.wanted(write.db, head.identity.device).await?;
+                    let wanted = replica.wanted(write.db, &write.names, head.identity.device).await?;
                     let Some(mut record) = wanted else { return Ok(()) };
                     // Who keeps a part needs no history, and waits for none.
                     record.have = match head.extent.is_whole() {
@@ -111,34 +123,88 @@ impl Replica {
     async fn wanted<C: ConnectionTrait>(
         &self,
         db: &C,
+        names: &Names,
         device: DeviceId,
     ) -> Result<Option<Record>, SyncError> {
         let today = day_of(self.now_ms());
-        let Some(known) = devices::find(db, device).await? else {
-            let renewals = ledger::renewals(db).await?;
-            let replaces = renewals.last().filter(|last| last.reason.stays_in_the_library());
-            return Ok(Some(Record {
-                name: self.device_name.clone(),
-                first_seen: Some(today),
-                last_seen: Some(today),
-                replaces: replaces.map(|last| last.former),
-                ..Record::of(device)
-            }));
+        let renewals = ledger::renewals(db).await?;
+        let replaces = renewals.last().filter(|last| last.reason.stays_in_the_library());
+        let new = Record {
+            name: self.device_name.clone(),
+            first_seen: Some(today),
+            last_seen: Some(today),
+            replaces: replaces.map(|last| last.former),
+            ..Record::of(device)
         };
-        let renamed = self.device_name.is_some() && self.device_name != known.name;
-        // A clock that was set back does not make it younger.
-        let later = known.last_seen.is_none_or(|day| day < today);
-        let narrowed = known.have.is_some() && !ledger::Extent::load(db).await?.is_whole();
-        if !renamed && !later && !narrowed && known.left_at.is_none() {
-            return Ok(None);
+        let Some(known) = devices::find(db, device).await? else { return Ok(Some(new)) };
+        let by_others = self.written_by_others(db, names, device).await?;
+        let is_own = |column: &str| !by_others.contains(column);
+        let mut record = Record { left_at: None, ..known.clone() };
+        if new.name.is_some() || !is_own("name") {
+            record.name = new.name;
         }
-        let name = self.device_name.clone().or(known.name.clone());
-        let last_seen = known.last_seen.max(Some(today));
-        Ok(Some(Record { name, last_seen, left_at: None, ..known }))
+        if !is_own("first_seen") {
+            record.first_seen = new.first_seen;
+        }
+        // A clock that was set back does not make it younger.
+        if !is_own("last_seen") || known.last_seen < new.last_seen {
+            record.last_seen = new.last_seen;
+        }
+        if !is_own("replaces") {
+            record.replaces = new.replaces;
+        }
+        let is_whole = ledger::Extent::load(db).await?.is_whole();
+        let says_what_it_has = match is_whole {
+            true => is_own("have"),
+            false => known.have.is_none(),
+        };
+        Ok((record != known || !says_what_it_has).then_some(record))
+    }
+
+    /// The columns of a device's record that another one wrote. What is said of the device there it says again.
+    async fn written_by_others<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        names: &Names,
+        device: DeviceId,
+    ) -> Result<HashSet<Name>, SyncError> {
+        let library = names.id(NameKind::Library, self.identity().library.as_bytes());
+        let model = names.id(NameKind::Model, devices::MODEL.as_bytes());
+        let (Some(library), Some(model)) = (library, model) else { return Ok(HashSet::new()) };
+        let record = encode_key(&[SyncValue::Uuid(uuid::Uuid::from_bytes(*device.as_bytes()))]);
+        let found = ledger::found_of(db, names, library, model, [&record]).await?;
+        let cells = found.into_iter().filter_map(|one| one.object.ok()).flat_map(|stored| stored.cells);
+        Ok(cells.filter(|cell| cell.version.node() != device.node()).map(|cell| cell.column).collect())
     }
 
     /// Says that a device is gone. Gives false if it is none of the members, or was gone already.
     pub(crate) async fn remove_member(self: &Arc<Self>, device: DeviceId) -> Result<bool, SyncError> {
+        let today = day_of(self.now_ms());
+        self.speak_of(device, move |known, was_heard| match known {
+            None => Spoken::Of(was_heard),
+            Some(Record { left_at: Some(_), .. }) => Spoken::Of(false),
+            Some(known) => Spoken::New(Record { left_at: Some(today), ..known }),
+        })
+        .await
+    }
+
+    /// Revokes a device. Gives false if it was revoked already.
+    pub(crate) async fn revoke(self: &Arc<Self>, device: DeviceId) -> Result<bool, SyncError> {
+        let revoked_at = i64::try_from(self.now_ms()).ok();
+        self.speak_of(device, move |known, _| match known {
+            Some(Record { revoked_at: Some(_), .. }) => Spoken::Of(false),
+            known => Spoken::New(Record { revoked_at, ..known.unwrap_or(Record::of(device)) }),
+        })
+        .await
+    }
+
+    /// Says something of another device: what it last told this one counts no more, and its record becomes what `say` makes of
+    /// it. `say` is told whether the device was ever heard.
+    async fn speak_of(
+        self: &Arc<Self>,
+        device: DeviceId,
+        say: impl FnOnce(Option<Record>, bool) -> Spoken + Send + 'static,
+    ) -> Result<bool, SyncError> {
         let replica = self.clone();
         self.store
             .write(move |write| {
@@ -148,37 +214,13 @@ impl Replica {
                         return Err(SyncError::OwnDevice);
                     }
                     let was_heard = replica.forget_said(write, &head, device).await?;
-                    let Some(known) = devices::find(write.db, device).await? else { return Ok(was_heard) };
-                    if known.left_at.is_some() {
-                        return Ok(false);
+                    match say(devices::find(write.db, device).await?, was_heard) {
+                        Spoken::New(record) => {
+                            replica.put(write, &bindings, &mut head, &record).await?;
+                            Ok(true)
+                        }
+                        Spoken::Of(news) => Ok(news),
                     }
-                    let record = Record { left_at: Some(day_of(replica.now_ms())), ..known };
-                    replica.put(write, &bindings, &mut head, &record).await?;
-                    Ok(true)
-                })
-            })
-            .await
-    }
-
-    /// Revokes a device. Gives false if it was revoked already.
-    pub(crate) async fn revoke(self: &Arc<Self>, device: DeviceId) -> Result<bool, SyncError> {
-        let replica = self.clone();
-        self.store
-            .write(move |write| {
-                Box::pin(async move {
-                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    if device == head.identity.device {
-                        return Err(SyncError::OwnDevice);
-                    }
-                    let known = devices::find(write.db, device).await?;
-                    if known.as_ref().is_some_and(|known| known.revoked_at.is_some()) {
-                        return Ok(false);
-                    }
-                    replica.forget_said(write, &head, device).await?;
-                    let revoked_at = i64::try_from(replica.now_ms()).ok();
-                    let record = Record { revoked_at, ..known.unwrap_or(Record::of(device)) };
-                    replica.put(write, &bindings, &mut head, &record).await?;
-                    Ok(true)
                 })
             })
             .await

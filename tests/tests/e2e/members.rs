@@ -85,6 +85,45 @@ async fn a_device_says_once_a_day_that_it_takes_part() {
     let report = a.sync(&b).await.expect("a round");
     assert!(report.in_sync, "{report:?}");
     assert_eq!(end(&a).await, begun + 2);
+    // Nor does it go back with something that is new.
+    let a = a.restart(|builder| with(&clock)(builder).device_name("of today")).await;
+    a.sync(&b).await.expect("a round");
+    let known = member(&a, &a).await.expect("a");
+    assert_eq!((known.name.as_deref(), known.last_seen_ms), (Some("of today"), Some(seen + DAY as u64)));
+}
+
+/// What a device has, is called and was, only it says: what another wrote over it says again in its next round.
+#[tokio::test]
+async fn a_device_says_again_what_another_wrote_over() {
+    let library = library();
+    let (a, b) = (named(library, "ann").await, named(library, "bob").await);
+    introduce(&[&a, &b]).await;
+    let before = member(&b, &a).await.expect("a");
+    for wrong in [
+        "have = NULL",
+        "have = x'80'",
+        "last_seen = last_seen + 8640000000000",
+        "name = 'eve', first_seen = 0, last_seen = NULL, replaces = (SELECT id FROM sync_devices WHERE name = 'bob')",
+    ] {
+        let update = format!("UPDATE sync_devices SET {wrong} WHERE name = 'ann'");
+        b.db.execute_unprepared(&update).await.expect("an update");
+        b.sync(&a).await.expect("a hears of it");
+        a.sync(&b).await.expect("and says what is so");
+        let said_ms = |member: Member| (member.first_seen_ms, member.last_seen_ms);
+        for device in [&a, &b] {
+            let known = member(device, &a).await.expect("a");
+            assert_eq!((known.name.as_deref(), known.replaces), (Some("ann"), None), "{wrong}");
+            assert_eq!(said_ms(known), said_ms(before.clone()), "{wrong}");
+        }
+        let have = b.text("SELECT hex(have) FROM sync_devices WHERE name = 'ann'").await;
+        assert!(have.len() > 20, "{wrong}: {have}");
+        let logged = end(&a).await;
+        for (from, to) in [(&a, &b), (&b, &a)] {
+            from.sync(to).await.expect("a round");
+        }
+        assert_eq!(end(&a).await, logged, "{wrong}: it says so once");
+    }
+    a.assert_equal(&b).await;
 }
 
 #[tokio::test]
