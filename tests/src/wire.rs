@@ -166,14 +166,8 @@ pub async fn feed_of(engine: &SyncEngine) -> Vec<Change> {
     let mut records = Vec::new();
     let mut after = None;
     loop {
-        let request = ObjectsRequest {
-            library: engine.library_id(),
-            device: DeviceId::from_bytes([9; 16]),
-            after,
-            max_objects: 1_000,
-            max_bytes: 1 << 30,
-            scope: None,
-        };
+        let reader = ObjectsRequest::new(engine.library_id(), DeviceId::from_bytes([9; 16]));
+        let request = ObjectsRequest { after, max_objects: 1_000, ..reader };
         let page = engine.objects(request).await.expect("a page");
         let page_records = page.objects.iter().map(|bytes| Change::decode(bytes).expect("a record"));
         records.extend(page_records.filter(is_of_the_application));

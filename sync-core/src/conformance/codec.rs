@@ -71,7 +71,7 @@ trait Message: Serialize + DeserializeOwned + PartialEq + Debug {}
 impl<T: Serialize + DeserializeOwned + PartialEq + Debug> Message for T {}
 
 fn every(codec: &impl Codec, look: &impl Look) -> Outcome {
-    for request in sample::requests() {
+    for request in sample::requests().into_iter().chain(sample::requests_of_part()) {
         let answer = sample::answer(request.clone());
         match &request {
             Request::Hello(hello) => look.look(codec, "Hello", hello)?,

@@ -27,12 +27,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "push_keeps_every_field",
-        promise: "A push and its answer arrive with every field as it was sent, with and without a pull inside",
+        promise: "A push and its answer arrive with every field as it was sent, with and without a pull or state inside",
         run: |stage| Box::pin(push(stage)),
     },
     Check {
         name: "objects_keep_every_field",
-        promise: "A request for the state feed and its page arrive with every field as it was sent",
+        promise: "A request for the state feed, whole or by a scope, and its page arrive with every field as it was sent",
         run: |stage| Box::pin(objects(stage)),
     },
     Check {
@@ -74,7 +74,8 @@ async fn round_trips(stage: &Stage<'_>, requests: impl IntoIterator<Item = Reque
 
 async fn hello(stage: &Stage<'_>) -> Outcome {
     let odd = Hello { wall_ms: u64::MAX, protocol: u32::MAX, schema: 1 << 53 | 1, ..sample::hello(2) };
-    round_trips(stage, [sample::hello(1), sample::hello(2), odd].map(Request::Hello)).await
+    let hellos = [sample::hello(1), sample::hello(2), odd, sample::hello_of_part()];
+    round_trips(stage, hellos.map(Request::Hello)).await
 }
 
 async fn pull(stage: &Stage<'_>) -> Outcome {
@@ -86,7 +87,9 @@ async fn push(stage: &Stage<'_>) -> Outcome {
     let push = |(changes, pull): (usize, Option<u32>)| {
         Request::Push(sample::push(sample::some_bytes(changes), pull.map(sample::pull)))
     };
-    round_trips(stage, pushes.map(push)).await
+    round_trips(stage, pushes.map(push)).await?;
+    let state = [sample::push_of_state(false), sample::push_of_state(true), sample::push_of_part()];
+    round_trips(stage, state.map(Request::Push)).await
 }
 
 async fn repair(stage: &Stage<'_>) -> Outcome {
@@ -94,7 +97,8 @@ async fn repair(stage: &Stage<'_>) -> Outcome {
 }
 
 async fn objects(stage: &Stage<'_>) -> Outcome {
-    round_trips(stage, [0, 1, 5].map(|count| Request::Objects(sample::objects(count)))).await
+    round_trips(stage, [0, 1, 5].map(|count| Request::Objects(sample::objects(count)))).await?;
+    round_trips(stage, [0, 5].map(|count| Request::Objects(sample::objects_of_part(count)))).await
 }
 
 async fn errors(stage: &Stage<'_>) -> Outcome {

@@ -1,6 +1,8 @@
 //! Messages with something in every field, and bytes that no text form can carry by luck: for the suite, and for tests of
 //! transports and formats beside it.
 
+mod part;
+
 use serde_bytes::ByteBuf;
 
 use crate::{
@@ -17,6 +19,8 @@ use crate::{
     value::{SyncValue, encode_key},
     vector::{Clock, Vector},
 };
+
+pub use part::{hello_of_part, objects_of_part, push_of_part, push_of_state, requests_of_part};
 
 /// When the samples' stamps were made, in milliseconds since the Unix epoch.
 pub(super) const NOW: u64 = 1_700_000_000_000;
@@ -78,6 +82,7 @@ pub fn hello(n: u8) -> Hello {
         probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
         retired: Vec::new(),
         scope: None,
+        given: None,
     }
 }
 
@@ -177,7 +182,8 @@ pub fn requests() -> [Request; 6] {
 pub fn answer(request: Request) -> Answer {
     match request {
         Request::Hello(hello_in) => {
-            Answer::Hello(Hello { wall_ms: hello_in.wall_ms, ..hello(hello_in.device.as_bytes()[0]) })
+            let Hello { device, wall_ms, retired, scope, given, .. } = hello_in;
+            Answer::Hello(Hello { wall_ms, retired, scope, given, ..hello(device.as_bytes()[0]) })
         }
         Request::Pull(pull) => {
             Answer::Pull(page((0..pull.max_entries as usize).map(entry).collect(), pull.from_seq))
@@ -207,9 +213,9 @@ pub fn answer(request: Request) -> Answer {
             vector: vector(),
             total: 1 << 60,
             forgotten: Forgotten { generation: 2, removed: 1 << 60 },
-            anew: false,
-            gone: Vec::new(),
-            resume: None,
+            anew: request.scope.is_some(),
+            gone: request.scope.iter().flat_map(|_| part::gone()).collect(),
+            resume: request.scope.map(|_| part::resume()),
         }),
         Request::Repair(request) => Answer::Repair(RepairAnswer {
             ranges: request

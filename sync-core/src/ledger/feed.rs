@@ -55,6 +55,11 @@ impl FeedCursor {
     fn is_first(&self) -> bool {
         self.after_seq < 0
     }
+
+    /// True if both are at one place of the feed.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        (self.after_seq, self.after_id) == (other.after_seq, other.after_id)
+    }
 }
 
 /// What a reader asks of the feed.

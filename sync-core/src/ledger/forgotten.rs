@@ -33,9 +33,12 @@ impl Forgotten {
         self.generation == 0
     }
 
-    /// True if somebody may have forgotten that: a deleted record's generation is even, and no record has one above 2^32.
-    pub(crate) const fn is_valid(&self) -> bool {
-        self.generation.is_multiple_of(2) && self.generation < 1 << 32
+    /// Says why nobody may have forgotten that: a deleted record's generation is even, and no record has one above 2^32.
+    pub(crate) const fn check(&self) -> Result<(), &'static str> {
+        match self.generation.is_multiple_of(2) && self.generation < 1 << 32 {
+            true => Ok(()),
+            false => Err("no record can have the generation that the state says is forgotten"),
+        }
     }
 
     /// Takes over what another replica forgot, with its state.

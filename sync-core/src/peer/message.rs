@@ -51,6 +51,40 @@ pub struct Hello {
     /// What the speaker keeps of the library, if not everything. Log entries are not for it: it reads state, or is given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Selection>,
+    /// How far the speaker has the state of the one spoken to, by its `scope`: from there it is given more. Like
+    /// [`newest_of_yours`](Self::newest_of_yours) it is known to who answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<ObjectsCursor>,
+}
+
+impl Hello {
+    /// What a device says that has nothing, is told nothing of the time, and speaks to somebody that it does not know.
+    ///
+    /// ```
+    /// use sync_core::{DeviceId, Hello, LibraryId};
+    ///
+    /// let hello = Hello { wall_ms: 7, ..Hello::new(LibraryId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16])) };
+    /// assert_eq!(hello.protocol, sync_core::PROTOCOL);
+    /// ```
+    pub fn new(library: LibraryId, device: DeviceId) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            device,
+            library,
+            log_id: LogId::from_bytes(*device.as_bytes()),
+            schema: 0,
+            wall_ms: 0,
+            vector: Vector::new(),
+            latest_seq: Seq(0),
+            state_hash: StateHash::default(),
+            digest: [0; 16],
+            newest_of_yours: None,
+            probe: None,
+            retired: Vec::new(),
+            scope: None,
+            given: None,
+        }
+    }
 }
 
 /// Asks for a page of the log.
@@ -159,6 +193,10 @@ pub struct StateOfPart {
     /// True with the last page: all that changed in the part since the pages of an earlier push is here now.
     #[serde(default)]
     pub last: bool,
+    /// Where the pusher's feed goes on behind this page; the receiver keeps it with what the page brought, and says it
+    /// ([`Hello::given`]) when the pusher comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<ObjectsCursor>,
 }
 
 const fn is_false(value: &bool) -> bool {
@@ -205,7 +243,7 @@ pub struct PushResponse {
 #[serde(transparent)]
 pub struct ObjectsCursor(pub ByteBuf);
 
-/// Asks for a page of the state feed.
+/// Asks for a page of the state feed; [`new`](Self::new) makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectsRequest {
     /// The library.
@@ -222,6 +260,21 @@ pub struct ObjectsRequest {
     /// [`resume`](ObjectsPage::resume).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Selection>,
+}
+
+impl ObjectsRequest {
+    /// Asks for the first page of everything, as long as one may be.
+    ///
+    /// ```
+    /// use sync_core::{DeviceId, LibraryId, ObjectsRequest};
+    ///
+    /// let (library, device) = (LibraryId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+    /// let request = ObjectsRequest { max_objects: 100, ..ObjectsRequest::new(library, device) };
+    /// assert!(request.after.is_none() && request.scope.is_none());
+    /// ```
+    pub const fn new(library: LibraryId, device: DeviceId) -> Self {
+        Self { library, device, after: None, max_objects: u32::MAX, max_bytes: u64::MAX, scope: None }
+    }
 }
 
 /// A page of the state feed.

@@ -66,10 +66,7 @@ impl Reading {
     /// What is known of the state that `part` is of.
     pub(super) async fn open(write: &Write<'_>, head: &Head, part: &Part) -> Result<Opened, SyncError> {
         let library = head.library;
-        if !part.forgotten.is_valid() {
-            let why = "no record can have the generation that the state says is forgotten";
-            return Err(PeerError::Invalid(why.into()).into());
-        }
+        part.forgotten.check().map_err(|why| PeerError::Invalid(why.into()))?;
         if part.begins {
             positions::drop_as(write.db, library, part.device, part.way).await?;
             if part.forgotten.is_nothing() {

@@ -38,6 +38,11 @@ impl Replica {
             Some(device) => ledger::head_of(&db, &names, head.library, device).await?,
             None => None,
         };
+        let selected = self.selected(&head)?;
+        let given = match (&selected, to) {
+            (Some(selected), Some(device)) => self.given_by(&db, &head, device, selected).await?,
+            _ => None,
+        };
         Ok(Hello {
             protocol: PROTOCOL,
             device: head.identity.device,
@@ -51,7 +56,8 @@ impl Replica {
             digest: head.digest.to_bytes(),
             newest_of_yours,
             probe: None,
-            scope: self.selected(&head)?.map(|selected| selected.selection.clone()),
+            scope: selected.map(|selected| selected.selection.clone()),
+            given,
             retired: head.retired,
         })
     }

@@ -47,13 +47,11 @@ impl Round<'_> {
                 (self.position.feed_records, self.position.feed_news) = (0, false);
             }
             let request = ObjectsRequest {
-                library: identity.library,
-                device: identity.device,
                 after,
                 max_objects: self.replica.limits.page_entries,
                 // A record of the state takes more memory than a change while it is taken in.
                 max_bytes: self.replica.limits.page_bytes / 2,
-                scope: None,
+                ..ObjectsRequest::new(identity.library, identity.device)
             };
             let page = self.peer.objects(request).await?;
             if page.log_id != self.theirs.log_id {

@@ -2,10 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sync_core::{
-    Answer, Forgotten, Hello, ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, PushRequest, RecordName,
-    Request, SelectedTag, Selection, StateOfPart, StatePart, conformance::sample,
-};
+use sync_core::{Answer, PeerError, Request, conformance::sample};
 use sync_transport::http::Format;
 
 use crate::golden;
@@ -83,36 +80,17 @@ fn every_message_is_written_and_read_as_ever() {
     check("notice", &sample::notice(9));
 }
 
-/// What replicas that keep a part of the library say and are told.
+/// What replicas that keep a part of the library say and are told, and those that are given state.
 #[test]
 fn every_message_about_a_part_is_written_and_read_as_ever() {
-    let bytes = || serde_bytes::ByteBuf::from(vec![0, 1, 127, 128, 255]);
-    let record = || RecordName { model: "album".into(), record: bytes() };
-    let tag = SelectedTag { model: "photo".into(), column: "project".into(), values: vec![bytes()] };
-    let scope = Selection { models: vec!["user".into()], records: vec![record()], tags: vec![tag] };
-    for request in sample::requests() {
-        let answer = sample::answer(request.clone());
-        match (request, answer) {
-            (Request::Hello(hello), _) => {
-                check("hello_of_part", &Hello { scope: Some(scope.clone()), ..hello });
-            }
-            (Request::Push(push), Answer::Push(pushed)) => {
-                let part =
-                    StateOfPart { gone: vec![record()], vector: pushed.vector, begins: true, last: true };
-                let forgotten = Forgotten { generation: 2, removed: 3 };
-                let (objects, part) = (vec![bytes()], Some(part));
-                let state = StatePart { objects, complete: None, news: false, begins: true, forgotten, part };
-                check("push_of_part", &PushRequest { state: Some(state), ..push });
-            }
-            (Request::Objects(objects), Answer::Objects(feed)) => {
-                check("objects_of_part", &ObjectsRequest { scope: Some(scope.clone()), ..objects });
-                let resume = Some(ObjectsCursor(bytes()));
-                let feed = ObjectsPage { next: None, anew: true, gone: vec![record()], resume, ..feed };
-                check("feed_of_part", &feed);
-            }
-            _ => {}
-        }
-    }
+    check("hello_of_part", &sample::hello_of_part());
+    check("push_of_state", &sample::push_of_state(false));
+    check("push_of_last_state", &sample::push_of_state(true));
+    check("push_of_part", &sample::push_of_part());
+    let objects = sample::objects_of_part(2);
+    check("objects_of_part", &objects);
+    let Answer::Objects(feed) = sample::answer(objects.into()) else { panic!("no page of the feed") };
+    check("feed_of_part", &feed);
 }
 
 #[test]

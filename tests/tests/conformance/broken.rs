@@ -10,8 +10,8 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use sync_core::{
-    Answer, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
-    PullResponse, PushRequest, PushResponse, RepairAnswer, RepairRequest, Request,
+    Answer, Forgotten, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
+    PullResponse, PushRequest, PushResponse, RepairAnswer, RepairRequest, Request, StatePart,
     conformance::{self, Link, Options, Report},
     runtime::{Spawn, TokioSpawn},
 };
@@ -26,6 +26,8 @@ use tokio::{
 enum Wrong {
     /// A field of `hello`'s answer is not carried.
     DropsField,
+    /// The field of this name is not carried, of a message that speaks of a part of the library.
+    Drops(&'static str),
     /// The pull inside a push is not carried.
     DropsInnerPull,
     /// Cursors of the state feed are not carried.
@@ -59,12 +61,28 @@ impl Broken {
     }
 }
 
+fn drop_of_state(state: &mut StatePart, field: &str) {
+    match (field, &mut state.part) {
+        ("complete", _) => state.complete = None,
+        ("news", _) => state.news = false,
+        ("begins", _) => state.begins = false,
+        ("part", part) => *part = None,
+        ("last", Some(part)) => part.last = false,
+        ("resume of a part", Some(part)) => part.resume = None,
+        _ => {}
+    }
+}
+
 #[async_trait]
 impl Peer for Broken {
     async fn hello(&self, hello: Hello) -> Result<Hello, PeerError> {
         let mut answer = self.checked(self.1.hello(hello).await).await?;
-        if self.0 == Wrong::DropsField {
-            answer.newest_of_yours = None;
+        match self.0 {
+            Wrong::DropsField => answer.newest_of_yours = None,
+            Wrong::Drops("retired") => answer.retired.clear(),
+            Wrong::Drops("scope") => answer.scope = None,
+            Wrong::Drops("given") => answer.given = None,
+            _ => {}
         }
         Ok(answer)
     }
@@ -85,16 +103,31 @@ impl Peer for Broken {
                     *change = String::from_utf8_lossy(change).into_owned().into_bytes().into();
                 }
             }
+            Wrong::Drops(field) => {
+                if let Some(state) = &mut request.state {
+                    drop_of_state(state, field);
+                }
+            }
             _ => {}
         }
         self.checked(self.1.push(request).await).await
     }
 
     async fn objects(&self, mut request: ObjectsRequest) -> Result<ObjectsPage, PeerError> {
-        if self.0 == Wrong::DropsCursor {
-            request.after = None;
+        match self.0 {
+            Wrong::DropsCursor => request.after = None,
+            Wrong::Drops("scope asked for") => request.scope = None,
+            _ => {}
         }
-        self.checked(self.1.objects(request).await).await
+        let mut page = self.checked(self.1.objects(request).await).await?;
+        match self.0 {
+            Wrong::Drops("gone") => page.gone.clear(),
+            Wrong::Drops("resume") => page.resume = None,
+            Wrong::Drops("anew") => page.anew = false,
+            Wrong::Drops("forgotten") => page.forgotten = Forgotten::default(),
+            _ => {}
+        }
+        Ok(page)
     }
 
     async fn repair(&self, request: RepairRequest) -> Result<RepairAnswer, PeerError> {
@@ -166,6 +199,34 @@ async fn a_field_that_is_not_carried_is_named() {
     assert!(failure.expected.contains("newest_of_yours"), "{report}");
     assert!(failure.came.contains("None"), "{report}");
     assert!(failure.promise.contains("every field"), "{report}");
+}
+
+/// A transport that drops one of these fields fails `check`, which names the field by its first word.
+async fn names_fields(check: &str, fields: &[&'static str]) {
+    for field in fields {
+        let report = assert_names(Wrong::Drops(field), &[check]).await;
+        let failure = report.failures.iter().find(|failure| failure.check == check);
+        let failure = failure.expect("a failure");
+        let named = field.split(' ').next().expect("a word");
+        assert!(failure.expected.contains(named), "{field}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_of_a_part_that_is_read_and_is_not_carried_is_named() {
+    let fields = ["scope asked for", "gone", "resume", "anew", "forgotten"];
+    names_fields("objects_keep_every_field", &fields).await;
+}
+
+#[tokio::test]
+async fn a_field_of_state_that_is_given_and_is_not_carried_is_named() {
+    let fields = ["complete", "news", "begins", "part", "last", "resume of a part"];
+    names_fields("push_keeps_every_field", &fields).await;
+}
+
+#[tokio::test]
+async fn a_field_of_hello_about_a_part_that_is_not_carried_is_named() {
+    names_fields("hello_keeps_every_field", &["retired", "scope", "given"]).await;
 }
 
 #[tokio::test]

@@ -179,14 +179,8 @@ async fn pages_are_no_larger_than_asked_for_nor_than_the_fixed_limits() {
     assert_eq!(page(pull(20_500, u32::MAX, u64::MAX)).await.entries.len(), 7, "16 MiB");
     assert_eq!(page(pull(0, u32::MAX, u64::MAX)).await.entries.len(), 20_000);
     let objects = async |max_objects, max_bytes| {
-        let request = ObjectsRequest {
-            library,
-            device: sync_core::DeviceId::from_bytes([9; 16]),
-            after: None,
-            max_objects,
-            max_bytes,
-            scope: None,
-        };
+        let reader = sync_core::DeviceId::from_bytes([9; 16]);
+        let request = ObjectsRequest { max_objects, max_bytes, ..ObjectsRequest::new(library, reader) };
         device.engine.objects(request).await.expect("a page").objects.len()
     };
     assert_eq!(objects(3, u64::MAX).await, 3);

@@ -97,9 +97,7 @@ async fn every_call_that_names_a_revoked_device_is_refused() {
     // With a pull in the name of another.
     let other = DeviceId::from_bytes([9; 16]);
     is_refused(a.engine.push(PushRequest { device: other, pull: Some(pull), ..push }).await, id);
-    let objects =
-        ObjectsRequest { library, device: id, after: None, max_objects: 1, max_bytes: 1 << 20, scope: None };
-    is_refused(a.engine.objects(objects).await, id);
+    is_refused(a.engine.objects(ObjectsRequest::new(library, id)).await, id);
     let repair = RepairRequest {
         library,
         device: id,

@@ -134,14 +134,8 @@ async fn nobody_takes_a_part_for_the_whole() {
         assert!(matches!(&error, SyncError::Peer(PeerError::PartOnly)), "{error}");
         assert!(!error.is_retryable(), "{error}");
     }
-    let request = sync_core::ObjectsRequest {
-        library: phone.engine.library_id(),
-        device: sync_core::DeviceId::from_bytes([9; 16]),
-        after: None,
-        max_objects: 10,
-        max_bytes: 1 << 20,
-        scope: None,
-    };
+    let reader = sync_core::DeviceId::from_bytes([9; 16]);
+    let request = sync_core::ObjectsRequest::new(phone.engine.library_id(), reader);
     let error = phone.engine.objects(request).await.expect_err("only a part is there");
     assert_eq!(error, PeerError::PartOnly);
     let mut author = wire::Author::new(phone.engine.library_id(), 7);
@@ -202,22 +196,7 @@ async fn a_part_speaks_for_itself_only() {
     add(&server, "a", Some("mine")).await;
     phone.sync(&server).await.expect("a round");
     let says = async |device: &Device| {
-        let stranger = sync_core::Hello {
-            protocol: sync_core::PROTOCOL,
-            device: sync_core::DeviceId::from_bytes([8; 16]),
-            library,
-            log_id: sync_core::LogId::from_bytes([8; 16]),
-            schema: 0,
-            wall_ms: 0,
-            vector: sync_core::Vector::new(),
-            latest_seq: sync_core::Seq(0),
-            state_hash: sync_core::StateHash::default(),
-            digest: [0; 16],
-            newest_of_yours: None,
-            probe: None,
-            retired: Vec::new(),
-            scope: None,
-        };
+        let stranger = sync_core::Hello::new(library, sync_core::DeviceId::from_bytes([8; 16]));
         device.engine.hello(stranger).await.expect("a hello")
     };
     let whole = says(&phone).await;
@@ -320,4 +299,58 @@ async fn a_restored_server_is_read_from_its_beginning() {
     for title in ["after the backup", "new", "lost 0", "lost 4"] {
         assert!(here.contains(&title.to_owned()), "{here:?}");
     }
+}
+
+/// A replica of a part whose file was put back to an older state, and that wrote nothing since: nobody can tell by its changes.
+#[tokio::test]
+async fn a_restored_part_is_given_what_it_lost() {
+    let library = library();
+    let office = Device::new(library).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, backup) = (dir.path().join("phone.db"), dir.path().join("backup.db"));
+    let open = async || {
+        let mine = Scope::none().tag("mine");
+        Device::open(path.clone(), library, |builder| builder.without_background().scope(mine)).await
+    };
+    let call = async |phone: &Device| {
+        let report = office.sync(phone).await.expect("a round");
+        assert!(report.in_sync && !report.diverged, "{report:?}");
+        report.snapshot_sent
+    };
+    let phone = open().await;
+    let a = add(&office, "a", Some("mine")).await;
+    let gone = add(&office, "gone", Some("mine")).await;
+    let deleted = add(&office, "deleted", Some("mine")).await;
+    for number in 0..20 {
+        add(&office, &format!("item {number}"), Some("mine")).await;
+    }
+    call(&phone).await;
+    phone.close().await;
+    std::fs::copy(&path, &backup).expect("a backup");
+    let phone = open().await;
+    rename(&office, a, "renamed").await;
+    tag(&office, gone, "other").await;
+    delete(&office, deleted).await;
+    add(&office, "b", Some("mine")).await;
+    assert!(call(&phone).await >= 3);
+    let before = titles(&phone).await;
+    assert_eq!((before.len(), before.contains(&"renamed".to_owned())), (22, true));
+    phone.close().await;
+    std::fs::write(&path, std::fs::read(&backup).expect("the backup")).expect("a restore");
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    let phone = open().await;
+    assert_eq!(titles(&phone).await.len(), 23, "as it was");
+    let given = call(&phone).await;
+    assert_eq!(titles(&phone).await, before);
+    assert!(given < 10, "no more than what it lost: {given}");
+    assert_eq!(call(&phone).await, 0);
+    // It reads on where it was given the last, and is given what comes after what it read.
+    add(&office, "c", Some("mine")).await;
+    assert_eq!(settled(&phone, &office).await.snapshot_records, 1);
+    assert_eq!(call(&phone).await, 0);
+    add(&office, "d", Some("mine")).await;
+    assert_eq!(call(&phone).await, 1);
+    assert_eq!(titles(&phone).await.len(), 24);
 }

@@ -182,22 +182,7 @@ async fn hello_of(scene: &Scene) -> Hello {
 }
 
 async fn introduction(device: &Device) -> Hello {
-    let stranger = Hello {
-        protocol: PROTOCOL,
-        device: DeviceId::from_bytes([8; 16]),
-        library: device.engine.library_id(),
-        log_id: sync_core::LogId::from_bytes([8; 16]),
-        schema: 0,
-        wall_ms: 0,
-        vector: sync_core::Vector::new(),
-        latest_seq: sync_core::Seq(0),
-        state_hash: sync_core::StateHash([0; 32]),
-        digest: [0; 16],
-        newest_of_yours: None,
-        probe: None,
-        retired: Vec::new(),
-        scope: None,
-    };
+    let stranger = Hello::new(device.engine.library_id(), DeviceId::from_bytes([8; 16]));
     device.engine.hello(stranger).await.expect("an introduction")
 }
 
@@ -243,14 +228,8 @@ async fn a_feed_cursor_of_another_log_is_refused() {
     let other = Device::new(library).await;
     add(&other, "other", 20).await;
     let elsewhere = Served::new(other.engine.clone(), library).await;
-    let mut request = ObjectsRequest {
-        library,
-        device: scene.here.engine.device_id(),
-        after: None,
-        max_objects: 4,
-        max_bytes: 1 << 20,
-        scope: None,
-    };
+    let whole = ObjectsRequest::new(library, scene.here.engine.device_id());
+    let mut request = ObjectsRequest { max_objects: 4, ..whole };
     let page = elsewhere.client().objects(request.clone()).await.expect("a page");
     request.after = Some(page.next.expect("more pages"));
     elsewhere.client().objects(request.clone()).await.expect("the cursor is good where it was made");

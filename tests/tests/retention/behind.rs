@@ -71,22 +71,7 @@ async fn what_a_returned_replica_wrote_comes_from_its_log() {
 }
 
 async fn hello_of(device: &Device) -> sync_core::Hello {
-    let someone = sync_core::Hello {
-        protocol: sync_core::PROTOCOL,
-        device: sync_core::DeviceId::from_bytes([8; 16]),
-        library: device.engine.library_id(),
-        log_id: sync_core::LogId::from_bytes([8; 16]),
-        schema: 0,
-        wall_ms: 0,
-        vector: sync_core::Vector::new(),
-        latest_seq: sync_core::Seq(0),
-        state_hash: sync_core::StateHash::default(),
-        digest: [0; 16],
-        newest_of_yours: None,
-        probe: None,
-        retired: Vec::new(),
-        scope: None,
-    };
+    let someone = sync_core::Hello::new(device.engine.library_id(), sync_core::DeviceId::from_bytes([8; 16]));
     sync_core::Peer::hello(&device.engine, someone.clone()).await.map(|_| someone).expect("a hello")
 }
 

@@ -33,15 +33,9 @@ async fn add_as(device: &Device, id: Uuid, title: &str) {
 
 /// Somebody reads the first page of the state.
 async fn begin_to_read(device: &Device) {
-    let reader = ObjectsRequest {
-        library: device.engine.library_id(),
-        device: sync_core::DeviceId::from_bytes([9; 16]),
-        after: None,
-        max_objects: 1,
-        max_bytes: 1 << 20,
-        scope: None,
-    };
-    device.engine.objects(reader).await.expect("a page");
+    let reader = sync_core::DeviceId::from_bytes([9; 16]);
+    let whole = ObjectsRequest::new(device.engine.library_id(), reader);
+    device.engine.objects(ObjectsRequest { max_objects: 1, ..whole }).await.expect("a page");
 }
 
 /// How many records the ledger knows, deleted ones among them.

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
-use sync_core::{
-    Change, DeviceId, Entry, Hello, LogId, PROTOCOL, Peer, PendingReason, PullRequest, Seq, Stamp, StateHash,
-    Vector,
-};
+use sync_core::{Change, DeviceId, Entry, Hello, Peer, PendingReason, PullRequest, Seq, Stamp, Vector};
 
 use super::{
     oracle::Expected,
@@ -54,22 +51,7 @@ impl World {
     }
 
     pub(super) async fn hello_of(&self, at: usize) -> Hello {
-        let hello = Hello {
-            protocol: PROTOCOL,
-            device: DeviceId::from_bytes([9; 16]),
-            library: self.library,
-            log_id: LogId::from_bytes([9; 16]),
-            schema: 0,
-            wall_ms: BEGIN_MS,
-            vector: Vector::new(),
-            latest_seq: Seq(0),
-            state_hash: StateHash::default(),
-            digest: [0; 16],
-            newest_of_yours: None,
-            probe: None,
-            retired: Vec::new(),
-            scope: None,
-        };
+        let hello = Hello { wall_ms: BEGIN_MS, ..Hello::new(self.library, DeviceId::from_bytes([9; 16])) };
         self.devices[at].engine.hello(hello).await.expect("a hello")
     }
 

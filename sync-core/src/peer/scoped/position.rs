@@ -1,4 +1,4 @@
-//! How far a replica of a part has read another's state, and how far such a replica was given it.
+//! How far a replica of a part has another's state, whether it read it or was given it.
 
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,6 @@ use crate::{
     store::sql,
 };
 
-/// In which direction state goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::peer) enum Way {
-    /// From the peer, by this replica's selection.
-    Read,
-    /// To the peer, by its selection.
-    Given,
-}
-
 /// Under what a position is saved: another selection has another, so it begins anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::peer) struct PlaceOf {
@@ -28,12 +19,8 @@ pub(in crate::peer) struct PlaceOf {
 }
 
 impl PlaceOf {
-    pub(in crate::peer) fn new(device: DeviceId, way: Way, selected: &Selected) -> Self {
-        let first = match way {
-            Way::Read => b'r',
-            Way::Given => b'g',
-        };
-        Self { device, key: [&[first], selected.fingerprint.as_slice()].concat() }
+    pub(in crate::peer) fn new(device: DeviceId, selected: &Selected) -> Self {
+        Self { device, key: [b"r", selected.fingerprint.as_slice()].concat() }
     }
 }
 
@@ -69,9 +56,18 @@ impl PartPosition {
         place: &PlaceOf,
         log_id: LogId,
     ) -> Result<Self, LedgerError> {
-        let saved: Option<Self> = positions::find(db, library, place.device, &place.key).await?;
+        let saved = Self::find(db, library, place).await?;
         let saved = saved.filter(|saved| saved.log_id == Some(log_id));
         Ok(saved.unwrap_or_else(|| Self { log_id: Some(log_id), ..Self::default() }))
+    }
+
+    /// The position at this place, if there is one.
+    pub(in crate::peer) async fn find<C: ConnectionTrait>(
+        db: &C,
+        library: i64,
+        place: &PlaceOf,
+    ) -> Result<Option<Self>, LedgerError> {
+        positions::find(db, library, place.device, &place.key).await
     }
 
     /// A reading from the beginning of the peer's feed begins: what it does not list of what stands here now is not in the part.

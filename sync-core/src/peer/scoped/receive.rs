@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use sea_orm::ConnectionTrait;
+
 use super::{
     super::{
-        PeerError, StateOfPart, SyncError, clocks::refuse_taken_back, identity::refuse_taken_tails,
-        receive::Received, replica::Replica,
+        ObjectsCursor, PeerError, StateOfPart, SyncError, clocks::refuse_taken_back,
+        identity::refuse_taken_tails, receive::Received, replica::Replica,
     },
-    position::{PartPosition, PlaceOf, Way},
+    position::{PartPosition, PlaceOf},
 };
 use crate::{
     apply::{self, Asks, Incoming, Named, Origin},
@@ -44,7 +46,7 @@ impl Replica {
         library: LibraryId,
         selected: Arc<Selected>,
         page: PartPage,
-        position: Option<(PlaceOf, PartPosition)>,
+        position: (PlaceOf, PartPosition),
     ) -> Result<Received, SyncError> {
         let replica = self.clone();
         self.store
@@ -54,10 +56,7 @@ impl Replica {
                     head.is_of(library)?;
                     replica.still_keeps(&head, &selected)?;
                     let PartPage { records, gone, known, forgotten } = page;
-                    if !forgotten.is_valid() {
-                        let why = "no record can have the generation that the state says is forgotten";
-                        return Err(PeerError::Invalid(why.into()).into());
-                    }
+                    forgotten.check().map_err(|why| PeerError::Invalid(why.into()))?;
                     if forgotten.generation > head.forgotten.generation {
                         // What is written anew here begins above it.
                         head.forgotten.learn(forgotten);
@@ -82,9 +81,8 @@ impl Replica {
                         received.note(&applied);
                         replica.report_applied(write, applied);
                     }
-                    if let Some((place, position)) = position {
-                        position.save(write.db, head.library, &place).await?;
-                    }
+                    let (place, position) = position;
+                    position.save(write.db, head.library, &place).await?;
                     Ok::<_, SyncError>(received)
                 })
             })
@@ -102,19 +100,20 @@ impl Replica {
     ) -> Result<u64, SyncError> {
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        drop(db);
         let Some(selected) = self.selected(&head)? else {
             return Err(PeerError::Busy("everything is kept here now".into()).into());
         };
-        let StateOfPart { gone, vector, begins, last } = part;
+        let place = PlaceOf::new(from.0, &selected);
+        let mut position = PartPosition::load(&db, head.library, &place, from.1).await?;
+        drop(db);
+        let StateOfPart { gone, vector, begins, last, resume } = part;
         if begins {
-            let place = PlaceOf::new(from.0, Way::Read, &selected);
-            let position =
-                PartPosition { log_id: Some(from.1), began: Some(head.order), ..Default::default() };
-            self.save_part(library, &place, &position).await?;
+            position = PartPosition { log_id: Some(from.1), ..PartPosition::default() };
+            position.begin(&head);
         }
+        (position.cursor, position.told) = (resume.map(|cursor| cursor.0), None);
         let page = PartPage { records, gone, known: vector.clone(), forgotten };
-        let received = self.receive_part(library, selected.clone(), page, None).await?;
+        let received = self.receive_part(library, selected.clone(), page, (place, position)).await?;
         if last {
             self.trim(library, from, &selected, &vector).await?;
         }
@@ -130,7 +129,7 @@ impl Replica {
         selected: &Arc<Selected>,
         known: &Vector,
     ) -> Result<(), SyncError> {
-        let place = PlaceOf::new(from.0, Way::Read, selected);
+        let place = PlaceOf::new(from.0, selected);
         let (db, names) = self.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mut position = PartPosition::load(&db, head.library, &place, from.1).await?;
@@ -233,6 +232,18 @@ impl Replica {
                 })
             })
             .await
+    }
+
+    /// How far this replica has the state of `device`, if it keeps a part: `device` goes on from there when it gives it more.
+    pub(in crate::peer) async fn given_by<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        head: &Head,
+        device: DeviceId,
+        selected: &Selected,
+    ) -> Result<Option<ObjectsCursor>, SyncError> {
+        let position = PartPosition::find(db, head.library, &PlaceOf::new(device, selected)).await?;
+        Ok(position.and_then(|position| position.cursor).map(ObjectsCursor))
     }
 
     fn still_keeps(&self, head: &Head, selected: &Selected) -> Result<(), SyncError> {

@@ -12,7 +12,7 @@ use super::{
         ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, StateOfPart, StatePart, SyncError, SyncReport,
         judge::judge, replica::Report, round::Round, snapshot::SnapshotProgress,
     },
-    position::{PartPosition, PlaceOf, Way},
+    position::{PartPosition, PlaceOf},
     receive::PartPage,
 };
 use crate::{
@@ -58,7 +58,7 @@ impl Round<'_> {
     /// Reads the peer's state feed from where it ended the last time.
     async fn read_part(&mut self, part: &Arc<Selected>) -> Result<(), SyncError> {
         let replica = self.replica;
-        let place = PlaceOf::new(self.theirs.device, Way::Read, part);
+        let place = PlaceOf::new(self.theirs.device, part);
         let (db, names) = replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
         let mut at = PartPosition::load(&db, head.library, &place, self.theirs.log_id).await?;
@@ -74,12 +74,11 @@ impl Round<'_> {
         loop {
             let identity = replica.identity();
             let request = ObjectsRequest {
-                library: identity.library,
-                device: identity.device,
                 after: at.cursor.clone().map(ObjectsCursor),
                 max_objects: replica.limits.page_entries,
                 max_bytes: replica.limits.page_bytes / 2,
                 scope: Some(part.selection.clone()),
+                ..ObjectsRequest::new(identity.library, identity.device)
             };
             let page = self.peer.objects(request).await?;
             if page.log_id != self.theirs.log_id {
@@ -145,48 +144,52 @@ impl Round<'_> {
             saved.records = 0;
         }
         let taken = PartPage { records, gone: page.gone, known: page.vector, forgotten: page.forgotten };
-        let position = Some((place.clone(), saved));
+        let position = (place.clone(), saved);
         let received = self.replica.receive_part(self.theirs.library, part.clone(), taken, position).await?;
         self.report.snapshot_records += received.merged.saturating_sub(received.system);
         self.take_note(&received, false);
         Ok(count)
     }
 
-    /// Gives the peer what changed here of its part since it was given it the last time.
+    /// Gives the peer what changed here of its part since it had it the last time. How far that is the peer itself says: what is
+    /// kept in its database is no later than the database.
     async fn give_part(&mut self, theirs: &Arc<Selected>) -> Result<(), SyncError> {
         let replica = self.replica;
-        let place = PlaceOf::new(self.theirs.device, Way::Given, theirs);
         let (db, names) = replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
-        let mut at = PartPosition::load(&db, head.library, &place, self.theirs.log_id).await?;
         let mine = ledger::vector(&db, &names, head.library).await?;
         drop(db);
+        let had = self.theirs.given.as_ref();
+        let had = had.and_then(|cursor| rmp_serde::from_slice::<FeedCursor>(&cursor.0).ok());
+        let mut at = had.filter(|cursor| cursor.log_id == replica.identity().log_id);
         loop {
-            let cursor: Option<FeedCursor> =
-                at.cursor.as_ref().and_then(|cursor| rmp_serde::from_slice(cursor).ok());
-            let cursor = cursor.filter(|cursor| cursor.log_id == replica.identity().log_id);
             let limits = &replica.limits;
             let (head, page) = replica
-                .state_page(cursor, Some(theirs.clone()), limits.page_entries, limits.page_bytes / 2)
+                .state_page(at.clone(), Some(theirs.clone()), limits.page_entries, limits.page_bytes / 2)
                 .await?;
-            let begins = at.cursor.is_none() || page.anew;
-            let cursor = rmp_serde::to_vec_named(&page.cursor)
+            let begins = at.is_none() || page.anew;
+            let moved = at.as_ref().is_none_or(|at| !page.cursor.is_where(at));
+            let resume = rmp_serde::to_vec_named(&page.cursor)
                 .map_err(|error| SyncError::Ledger(error.to_string()))?;
             let objects: Vec<ByteBuf> = page.objects.into_iter().map(ByteBuf::from).collect();
             let gone = page.gone.into_iter().map(|(model, record)| RecordName {
                 model: model.into(),
                 record: ByteBuf::from(record.as_bytes().to_vec()),
             });
-            let part =
-                StateOfPart { gone: gone.collect(), vector: mine.clone(), begins, last: page.complete };
-            if begins || !objects.is_empty() || !part.gone.is_empty() {
+            let part = StateOfPart {
+                gone: gone.collect(),
+                vector: mine.clone(),
+                begins,
+                last: page.complete,
+                resume: Some(ObjectsCursor(ByteBuf::from(resume))),
+            };
+            if begins || moved {
                 let forgotten = head.forgotten;
                 let state =
                     StatePart { objects, complete: None, news: false, begins, forgotten, part: Some(part) };
                 self.push_state(&head, state).await?;
             }
-            at.cursor = Some(ByteBuf::from(cursor));
-            replica.save_part(self.theirs.library, &place, &at).await?;
+            at = Some(page.cursor);
             if page.complete {
                 // What stands in the log was given as state.
                 self.position.sent = self.position.sent.max(head.seq);

@@ -60,15 +60,8 @@ impl Pages {
         let mut pages = Self::default();
         let mut after = None;
         loop {
-            let library = engine.library_id();
-            let request = ObjectsRequest {
-                library,
-                device: reader(),
-                after,
-                max_objects: PAGE,
-                max_bytes: MAX_BYTES,
-                scope: None,
-            };
+            let whole = ObjectsRequest::new(engine.library_id(), reader());
+            let request = ObjectsRequest { after, max_objects: PAGE, max_bytes: MAX_BYTES, ..whole };
             let page = engine.objects(request).await?;
             after = page.next.clone();
             pages.state.push(page);
