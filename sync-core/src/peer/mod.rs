@@ -18,6 +18,7 @@ mod members;
 mod message;
 mod offer;
 mod outcomes;
+mod pass_on;
 mod positions;
 mod prune;
 mod reading;

@@ -100,6 +100,8 @@ impl Replica {
                     if is_last {
                         // What stands below the floor now came from the peer.
                         received.given = head.floor.seq;
+                        let from = from.as_ref().map(|(device, _)| *device);
+                        replica.pass_on(write, &bindings, &mut head, from).await?;
                         if head.extent == Extent::Widening {
                             head.set_extent(write, Extent::Everything).await?;
                         }

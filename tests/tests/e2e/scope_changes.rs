@@ -227,3 +227,48 @@ async fn a_library_of_its_own_is_whole() {
     second.assert_equal(&phone).await;
     assert_eq!(titles(&second).await, ["a"]);
 }
+
+/// What it read of a server that is ahead is more than another one has, of which it then reads everything. All of it stays, and who
+/// lacks it gets it.
+#[tokio::test]
+async fn a_part_of_two_servers_becomes_everything_of_the_one_that_is_behind() {
+    let library = library();
+    let (ahead, behind) = (Device::new(library).await, Device::new(library).await);
+    let phone = part(library, Scope::none().tag("mine")).await;
+    introduce(&[&ahead, &behind]).await;
+    let old = add(&ahead, "old", Some("mine")).await;
+    let gone = add(&ahead, "gone", Some("mine")).await;
+    add(&ahead, "other", Some("other")).await;
+    behind.sync(&ahead).await.expect("a round");
+    settled(&phone, &behind).await;
+    rename(&ahead, old, "renamed").await;
+    delete(&ahead, gone).await;
+    add(&ahead, "new", Some("mine")).await;
+    add(&ahead, "another", Some("other")).await;
+    settled(&phone, &ahead).await;
+    assert_eq!(titles(&phone).await, ["new", "renamed"]);
+
+    set(&phone, Scope::everything()).await;
+    let round = async |from: &Device, to: &Device| {
+        let report = from.sync(to).await.expect("a round");
+        assert!(!report.diverged && report.repair.is_none(), "{report:?}");
+    };
+    for _ in 0..2 {
+        round(&phone, &behind).await;
+        assert_eq!(titles(&phone).await, ["new", "other", "renamed"]);
+        round(&behind, &phone).await;
+        assert_eq!(titles(&behind).await, ["new", "other", "renamed"]);
+    }
+    phone.assert_equal(&behind).await;
+    // What the one ahead did not write is passed on, not written: a later edit there wins.
+    rename(&ahead, old, "renamed again").await;
+    for (from, to) in [(&behind, &ahead), (&phone, &ahead), (&behind, &phone)] {
+        round(from, to).await;
+    }
+    for device in [&phone, &behind, &ahead] {
+        assert_eq!(titles(device).await, ["another", "new", "other", "renamed again"]);
+        device.state().await;
+    }
+    phone.assert_equal(&ahead).await;
+    behind.assert_equal(&ahead).await;
+}

@@ -289,3 +289,40 @@ async fn two_replicas_each_below_the_others_floor_become_equal() {
     assert_eq!(title(&a, shared).await.as_deref(), Some("by b"));
     a.assert_equal(&b).await;
 }
+
+/// The first state breaks off, the second is of a replica that is behind: what only the first had stays, and is no damage.
+#[tokio::test]
+async fn a_state_that_was_read_in_part_is_not_undone_by_that_of_another() {
+    let place = Place::new();
+    let (ahead, behind) = (place.device(ruthless()).await, place.device(ruthless()).await);
+    add_many(&ahead, 1_000).await;
+    let edited = add(&ahead, "old").await;
+    settle(&behind, &ahead).await;
+    retitle(&ahead, edited, "edited").await;
+    add_many(&ahead, 700).await;
+    for hub in [&ahead, &behind] {
+        prune(hub).await;
+    }
+    let new = reader(&place).await;
+    let line = Faulty::new(ahead.engine.clone(), Fault::ObjectsLost(4));
+    new.engine.sync_with(&line).await.expect_err("it breaks off");
+    let read = items(&new).await;
+    assert!((1_100..1_200).contains(&read), "{read}");
+    assert_eq!(title(&new, edited).await.as_deref(), Some("edited"));
+    for _ in 0..3 {
+        let report = new.sync(&behind).await.expect("a round");
+        assert!(!report.diverged && report.repair.is_none(), "{report:?}");
+        let report = behind.sync(&new).await.expect("a round");
+        assert!(!report.diverged && report.repair.is_none(), "{report:?}");
+        assert_eq!(title(&new, edited).await.as_deref(), Some("edited"));
+        assert_eq!(items(&new).await, read);
+    }
+    assert_eq!(title(&behind, edited).await.as_deref(), Some("edited"), "it was passed on");
+    line.set(Fault::None);
+    new.engine.sync_with(&line).await.expect("a round");
+    settle(&behind, &ahead).await;
+    settle(&new, &ahead).await;
+    assert_eq!(items(&new).await, 1_701);
+    new.assert_equal(&ahead).await;
+    behind.assert_equal(&ahead).await;
+}
