@@ -21,6 +21,7 @@ use crate::{
     ledger::{self, Forgotten, Head, Place, Selected},
     model::is_system,
     scope::RecordName,
+    store::{Bindings, Write},
     vector::Vector,
 };
 
@@ -52,9 +53,7 @@ impl Replica {
         self.store
             .write(move |write| {
                 Box::pin(async move {
-                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    head.is_of(library)?;
-                    replica.still_keeps(&head, &selected)?;
+                    let (bindings, mut head) = replica.begin_part(write, library, &selected).await?;
                     let PartPage { records, gone, known, forgotten } = page;
                     forgotten.check().map_err(|why| PeerError::Invalid(why.into()))?;
                     if forgotten.generation > head.forgotten.generation {
@@ -220,9 +219,7 @@ impl Replica {
         self.store
             .write(move |write| {
                 Box::pin(async move {
-                    let (bindings, mut head, _) = replica.begin(write, Batch::All).await?;
-                    head.is_of(library)?;
-                    replica.still_keeps(&head, &selected)?;
+                    let (bindings, mut head) = replica.begin_part(write, library, &selected).await?;
                     let now_ms = replica.now_ms();
                     let judge = judge.as_deref();
                     let left =
@@ -246,9 +243,17 @@ impl Replica {
         Ok(position.and_then(|position| position.cursor).map(ObjectsCursor))
     }
 
-    fn still_keeps(&self, head: &Head, selected: &Selected) -> Result<(), SyncError> {
-        match self.selected(head)? {
-            Some(now) if now.fingerprint == selected.fingerprint => Ok(()),
+    /// Begins a write that goes by what `selected` says to be kept here, if that is so still.
+    async fn begin_part(
+        &self,
+        write: &mut Write<'_>,
+        library: LibraryId,
+        selected: &Selected,
+    ) -> Result<(Arc<Bindings>, Head), SyncError> {
+        let (bindings, head, _) = self.begin(write, Batch::All).await?;
+        head.is_of(library)?;
+        match self.selected(&head)? {
+            Some(now) if now.fingerprint == selected.fingerprint => Ok((bindings, head)),
             _ => Err(PeerError::Busy("the scope was changed during the round".into()).into()),
         }
     }
