@@ -3,7 +3,10 @@
 use std::{fs, path::Path, sync::Arc};
 
 use sea_orm::{ActiveModelTrait, Database, EntityTrait, Set};
-use sync_core::{Change, DeviceId, Event, PeerError, RenewalReason, SyncEngine, SyncError, runtime::Random};
+use sync_core::{
+    Change, DeviceId, Event, LogId, Peer, PeerError, PushRequest, RenewalReason, SyncEngine, SyncError,
+    runtime::Random,
+};
 use sync_tests::{
     Device,
     device::{ManualClock, library},
@@ -184,6 +187,32 @@ async fn two_with_one_id_are_told_apart_when_they_meet() {
     original.assert_equal(&copy).await;
 }
 
+/// Hello was said before the file was put back, or by nobody.
+#[tokio::test]
+async fn a_change_of_its_own_that_it_lacks_makes_a_device_doubt_itself_whoever_brings_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [original, copy] = twins(dir.path()).await;
+    let id = original.engine.device_id();
+    add(&copy, "in the copy").await;
+    copy.engine.flush().await.expect("a flush");
+    let stranger = DeviceId::from_bytes([9; 16]);
+    let changes = copy.bytes_of(id).await.into_iter().map(serde_bytes::ByteBuf::from).collect();
+    let push = PushRequest {
+        library: original.engine.library_id(),
+        device: stranger,
+        log_id: LogId::from_bytes([9; 16]),
+        changes,
+        pull: None,
+        state: None,
+    };
+    let answer = original.engine.push(push).await.expect("an answer");
+    assert_eq!((answer.merged, answer.refused.len()), (1, 0), "{answer:?}");
+    let renewals = original.engine.status().await.expect("a status").renewals;
+    assert_eq!(renewals.iter().map(|one| one.reason).collect::<Vec<_>>(), [RenewalReason::Restored]);
+    assert_ne!(original.engine.device_id(), id);
+    equal(&copy, &original).await;
+}
+
 /// Time is not past the last stamp, as with a clock that is a little behind the others'.
 #[tokio::test]
 async fn a_restored_database_loses_nothing_though_its_clock_stands() {
@@ -226,7 +255,9 @@ async fn third_parties_that_saw_one_side_each_find_the_fork_out() {
     copy.sync(&other).await.expect("a round");
     add(&original, "late, in the original").await;
     original.sync(&one).await.expect("a round");
-    // The later branch is not taken for all that the author wrote.
+    // The later branch is not taken for all that the author wrote, from the first word on.
+    other.sync(&one).await.expect("a round");
+    assert_eq!(other.dump().await.lines().count(), 3, "{}", other.dump().await);
     equal(&other, &one).await;
     equal(&one, &other).await;
     assert_eq!(one.dump().await.lines().count(), 3, "{}", one.dump().await);

@@ -1,8 +1,9 @@
 //! Damage that nobody wrote is found and mended, at a cost that follows the damage; no edit is ever lost to it.
 
 use sea_orm::ConnectionTrait;
-use sync_core::{Event, PeerError, SyncError, SyncValue, encode_key};
+use sync_core::{Event, Limits, PeerError, SyncError, SyncValue, encode_key};
 use sync_tests::{
+    Device,
     damage::{ALL, Damage, First, add, damage, mend_ten, pair, rename, some_items},
     faulty::{Fault, Faulty},
     state::equal,
@@ -42,6 +43,34 @@ async fn each_kind_of_damage_is_mended_on_either_side() {
                 assert!(again.mended_here.is_empty() && again.mended_there.is_empty(), "{what}");
             }
         }
+    }
+}
+
+/// Beside its object stands what no row holds, as of a model that the program lacks. The hash says whether it is the author's.
+#[tokio::test]
+async fn a_kept_value_that_is_not_its_authors_is_mended() {
+    for first in [First::Log, First::Feed] {
+        let (a, _, _) = pair(5, first).await;
+        let mut limits = Limits::default();
+        limits.snapshot_above = if first == First::Feed { 0 } else { u64::MAX };
+        let library = a.engine.library_id();
+        let relay =
+            Device::with(library, |builder| builder.without_background().models(["label"]).limits(limits));
+        let relay = relay.await;
+        relay.sync(&a).await.expect("a first sync");
+        let raw = rusqlite::Connection::open(&relay.path).expect("a database");
+        let select = "SELECT id, payload FROM sync_objects WHERE instr(payload, CAST('item 3,' AS BLOB)) > 0";
+        let found = raw.query_row(select, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
+        let (id, mut payload) = found.expect("an object");
+        let at = payload.windows(7).position(|bytes| bytes == b"item 3,").expect("the title");
+        payload[at + 5] = b'4';
+        raw.execute("UPDATE sync_objects SET payload = ? WHERE id = ?", (payload, id)).expect("damage");
+        let repair = relay.engine.repair_with(&a.engine).await.expect("a repair");
+        assert!(repair.mended_here.len() == 1 && repair.mended_there.is_empty(), "{first:?}: {repair:?}");
+        assert!(repair.in_sync && repair.unmended.is_empty(), "{first:?}: {repair:?}");
+        let other = Device::new(library).await;
+        other.sync(&relay).await.expect("a round");
+        assert_eq!(other.dump().await, a.dump().await, "{first:?}");
     }
 }
 

@@ -234,38 +234,68 @@ async fn pruned_changes_of_its_own_make_no_device_doubt_who_it_is() {
     guest.assert_equal(&hub).await;
 }
 
+/// Nor when that is so long ago that its ids are not kept one by one any more.
 #[tokio::test]
-async fn a_database_restored_to_before_its_floor_takes_a_new_id_and_gets_back_what_it_lost() {
+async fn changes_pruned_years_ago_make_no_device_doubt_who_it_is() {
     let place = Place::new();
-    let dir = tempfile::tempdir().expect("a folder");
-    let (path, backup) = (dir.path().join("hub.db"), dir.path().join("backup.db"));
-    let hub = place.open(path.clone(), ruthless()).await;
-    let guest = place.plain().await;
+    let (hub, guest) = (place.device(ruthless()).await, place.plain().await);
+    add_many(&hub, 3).await;
+    settle(&guest, &hub).await;
+    settle(&hub, &guest).await;
+    let id = hub.engine.device_id();
+    prune(&hub).await;
+    place.days(1_000);
     add_many(&hub, 3).await;
     prune(&hub).await;
-    settle(&guest, &hub).await;
-    hub.close().await;
-    fs::copy(&path, &backup).expect("a backup");
-    let hub = place.open(path.clone(), ruthless()).await;
-    let id = hub.engine.device_id();
-    let lost = add(&hub, "after the backup").await;
-    settle(&guest, &hub).await;
-    prune(&hub).await;
-    hub.close().await;
-    fs::write(&path, fs::read(&backup).expect("the backup")).expect("a restore");
-    for suffix in ["-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+    let kept = hub.text("SELECT count(*) || '' FROM sync_pruned").await;
+    assert_eq!(kept, "3", "those of today");
+    for _ in 0..2 {
+        hub.sync(&guest).await.expect("a round");
+        guest.sync(&hub).await.expect("a round");
     }
-    let hub = place.open(path, ruthless()).await;
-    let fresh = add(&hub, "written after the restore").await;
-    settle(&guest, &hub).await;
-    settle(&guest, &hub).await;
-    assert_ne!(hub.engine.device_id(), id);
-    for device in [&hub, &guest] {
-        assert_eq!(title(device, lost).await.as_deref(), Some("after the backup"));
-        assert_eq!(title(device, fresh).await.as_deref(), Some("written after the restore"));
+    assert_eq!(hub.engine.device_id(), id);
+    guest.assert_equal(&hub).await;
+}
+
+/// Whether it wrote since or not: a change that it lacks is not one that went from its log.
+#[tokio::test]
+async fn a_database_restored_to_before_its_floor_takes_a_new_id_and_gets_back_what_it_lost() {
+    for writes_since in [true, false] {
+        let place = Place::new();
+        let dir = tempfile::tempdir().expect("a folder");
+        let (path, backup) = (dir.path().join("hub.db"), dir.path().join("backup.db"));
+        let hub = place.open(path.clone(), ruthless()).await;
+        let guest = place.plain().await;
+        add_many(&hub, 3).await;
+        prune(&hub).await;
+        settle(&guest, &hub).await;
+        hub.close().await;
+        fs::copy(&path, &backup).expect("a backup");
+        let hub = place.open(path.clone(), ruthless()).await;
+        let id = hub.engine.device_id();
+        let lost = add(&hub, "after the backup").await;
+        settle(&guest, &hub).await;
+        prune(&hub).await;
+        hub.close().await;
+        fs::write(&path, fs::read(&backup).expect("the backup")).expect("a restore");
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+        }
+        let hub = place.open(path, ruthless()).await;
+        let mut written = vec![(lost, "after the backup")];
+        if writes_since {
+            written.push((add(&hub, "written after the restore").await, "written after the restore"));
+        }
+        settle(&guest, &hub).await;
+        settle(&guest, &hub).await;
+        assert_ne!(hub.engine.device_id(), id);
+        for device in [&hub, &guest] {
+            for (id, words) in &written {
+                assert_eq!(title(device, *id).await.as_deref(), Some(*words));
+            }
+        }
+        hub.assert_equal(&guest).await;
     }
-    hub.assert_equal(&guest).await;
 }
 
 #[tokio::test]

@@ -131,3 +131,26 @@ impl<'a> Comparison<'a> {
 fn corrupt(what: &str) -> PeerError {
     PeerError::Corrupt(format!("the answer to a repair has {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+
+    /// Each answer opens more ranges than it closes.
+    #[test]
+    fn a_peer_that_differs_everywhere_is_not_asked_for_ever() {
+        let census = Census::new(Vec::new());
+        let mut comparison = Comparison::new(&census, u32::MAX);
+        let page = 1 << 12;
+        let lie = RangeDigests { parts: ByteBuf::from(vec![1; 2 * 16]), entries: ByteBuf::new() };
+        for _ in 0..2 * MAX_RANGES / page {
+            let ranges = comparison.question(page as usize);
+            let lies = vec![lie.clone(); ranges.len()];
+            comparison.answered(&ranges, &lies).expect("what a peer may say");
+        }
+        assert!(comparison.question(page as usize).is_empty(), "it ends");
+        assert!(!comparison.complete && comparison.asked() < MAX_RANGES + page, "{}", comparison.asked());
+    }
+}
