@@ -78,6 +78,7 @@ pub fn hello(n: u8) -> Hello {
         probe: (n > 1).then(|| uuid::Uuid::from_bytes([n; 16])),
         retired: Vec::new(),
         scope: None,
+        takes_compacted: false,
     }
 }
 
@@ -91,6 +92,7 @@ pub fn pull(entries: u32) -> PullRequest {
         have: vector(),
         max_entries: entries,
         max_bytes: u64::MAX,
+        takes_compacted: false,
     }
 }
 
@@ -106,6 +108,7 @@ pub fn page(entries: Vec<Entry>, base_seq: Seq) -> PullResponse {
         state_hash: StateHash([2; 32]),
         vector: vector(),
         digest: [3; 16],
+        objects: Vec::new(),
     }
 }
 

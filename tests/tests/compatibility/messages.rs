@@ -3,8 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sync_core::{
-    Answer, Forgotten, Hello, ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, PushRequest, RecordName,
-    Request, SelectedTag, Selection, StateOfPart, StatePart, conformance::sample,
+    Answer, Forgotten, Hello, ObjectsCursor, ObjectsPage, ObjectsRequest, PeerError, PullRequest,
+    PullResponse, PushRequest, RecordName, Request, SelectedTag, Selection, StateOfPart, StatePart,
+    conformance::sample,
 };
 use sync_transport::http::Format;
 
@@ -109,6 +110,25 @@ fn every_message_about_a_part_is_written_and_read_as_ever() {
                 let resume = Some(ObjectsCursor(bytes()));
                 let feed = ObjectsPage { next: None, anew: true, gone: vec![record()], resume, ..feed };
                 check("feed_of_part", &feed);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What replicas say of compacted changes, and are told beside them.
+#[test]
+fn every_message_about_compacted_changes_is_written_and_read_as_ever() {
+    for request in sample::requests() {
+        let answer = sample::answer(request.clone());
+        match (request, answer) {
+            (Request::Hello(hello), _) => {
+                check("hello_of_compacted", &Hello { takes_compacted: true, ..hello });
+            }
+            (Request::Pull(pull), Answer::Pull(page)) => {
+                check("pull_of_compacted", &PullRequest { takes_compacted: true, ..pull });
+                let objects = vec![serde_bytes::ByteBuf::from(vec![0, 1, 127, 128, 255])];
+                check("page_of_compacted", &PullResponse { objects, ..page });
             }
             _ => {}
         }

@@ -217,6 +217,7 @@ async fn a_part_speaks_for_itself_only() {
             probe: None,
             retired: Vec::new(),
             scope: None,
+            takes_compacted: true,
         };
         device.engine.hello(stranger).await.expect("a hello")
     };

@@ -197,6 +197,7 @@ async fn introduction(device: &Device) -> Hello {
         probe: None,
         retired: Vec::new(),
         scope: None,
+        takes_compacted: true,
     };
     device.engine.hello(stranger).await.expect("an introduction")
 }

@@ -86,6 +86,7 @@ async fn hello_of(device: &Device) -> sync_core::Hello {
         probe: None,
         retired: Vec::new(),
         scope: None,
+        takes_compacted: true,
     };
     sync_core::Peer::hello(&device.engine, someone.clone()).await.map(|_| someone).expect("a hello")
 }

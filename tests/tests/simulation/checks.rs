@@ -35,6 +35,7 @@ impl World {
                 have: have.clone(),
                 max_entries: 20_000,
                 max_bytes: 16 << 20,
+                takes_compacted: true,
             };
             let page = engine.pull(request).await.expect("a page");
             for entry in page.entries {
@@ -69,6 +70,7 @@ impl World {
             probe: None,
             retired: Vec::new(),
             scope: None,
+            takes_compacted: true,
         };
         self.devices[at].engine.hello(hello).await.expect("a hello")
     }
