@@ -75,7 +75,6 @@ fn main() {
     println!("bytes per change         {:>8.1}", bytes as f64 / encoded.len() as f64);
     measure("encode a change", &changes, Change::encode);
     measure("decode a change", &encoded, |bytes| Change::decode(bytes.as_bytes()));
-    measure("decode a header", &encoded, |bytes| Change::decode_header(bytes.as_bytes()));
     measure("digest of a change", &encoded, |bytes| bytes.digest(LibraryId::from_bytes([1; 16])));
     measure("hash of a value", &values, SyncValue::hash64);
     measure("encode a value", &values, SyncValue::encode);

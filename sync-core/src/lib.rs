@@ -49,7 +49,7 @@ mod value;
 mod vector;
 
 pub use apply::PendingReason;
-pub use change::{Cell, Change, ChangeKind, EncodedChange, Header, Strategy, Tag};
+pub use change::{Cell, Change, ChangeKind, EncodedChange, Strategy, Tag};
 pub use engine::{
     ActiveOf, Bucket, Changed, Changes, ConflictCount, ConflictEvents, ConflictRecord, ConflictState,
     Conflicts, EngineBuilder, Event, Events, Finding, Follow, FollowState, HistoryEntry, KeyOf, KnownChange,
@@ -64,11 +64,11 @@ pub use model::{
     ModelSpec, Registration, Role, Rules, Syncable, TriggerPolicy, TypedAdapter, adapters, hooks, registered,
 };
 pub use peer::{
-    Answer, Call, Entry, Hello, History, Join, JoinReport, Leave, Limits, Member, Notice, ObjectsCursor,
-    ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest, PullResponse,
-    PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport, RepairRequest,
-    RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention, SnapshotProgress, Standing,
-    StateHash, StateOfPart, StatePart, SyncError, SyncReport, Unmended,
+    Answer, Call, CompactReport, Entry, Hello, History, Join, JoinReport, Leave, Limits, Member, Notice,
+    ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PruneReport, PullRequest,
+    PullResponse, PushRequest, PushResponse, RangeDigests, Refused, RepairAnswer, RepairReport,
+    RepairRequest, RepairedName, RepairedRecord, ReplayReport, Request, Resolution, Retention,
+    SnapshotProgress, Standing, StateHash, StateOfPart, StatePart, SyncError, SyncReport, Unmended,
 };
 pub use scope::{RecordName, Scope, SelectedTag, Selection};
 pub use stamp::Stamp;

@@ -45,6 +45,8 @@ pub enum Fault {
     Lies,
     /// The state feed answers this many more calls.
     ObjectsLost(u64),
+    /// This many more pulls and pushes are answered; the peer is gone then.
+    PagesLost(u64),
 }
 
 /// See the [module](self).
@@ -95,6 +97,16 @@ impl Faulty {
         }
     }
 
+    fn turns_a_page(&self) -> Result<(), PeerError> {
+        if let Fault::PagesLost(left) = self.fault() {
+            if left == 0 {
+                return Err(PeerError::Unreachable("lost on the way there".into()));
+            }
+            self.set(Fault::PagesLost(left - 1));
+        }
+        Ok(())
+    }
+
     fn page(&self, mut page: PullResponse) -> PullResponse {
         match self.fault() {
             Fault::Truncated => {
@@ -127,6 +139,7 @@ impl Peer for Faulty {
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
         self.arrives()?;
+        self.turns_a_page()?;
         let page = self.peer.pull(request).await?;
         if self.fault() == Fault::LostAfter {
             return Err(PeerError::Unreachable("lost on the way back".into()));
@@ -136,6 +149,7 @@ impl Peer for Faulty {
 
     async fn push(&self, mut request: PushRequest) -> Result<PushResponse, PeerError> {
         self.arrives()?;
+        self.turns_a_page()?;
         match self.fault() {
             Fault::Twice => {
                 self.peer.push(request.clone()).await?;

@@ -1,4 +1,4 @@
-//! A peer whose program is from before there were scopes: it passes over the words that it does not know.
+//! A peer whose program is from before there were scopes and compacted changes: it passes over the words that it does not know.
 
 use std::sync::{
     Arc,
@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sync_core::{
-    Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest, PullResponse,
-    PushRequest, PushResponse, RepairAnswer, RepairRequest,
+    Change, Hello, LibraryId, Notice, ObjectsPage, ObjectsRequest, Peer, PeerError, PullRequest,
+    PullResponse, PushRequest, PushResponse, RepairAnswer, RepairRequest,
 };
 
 /// See the [module](self).
@@ -20,7 +20,7 @@ pub struct Older {
 }
 
 impl Older {
-    /// `peer` without what came with scopes.
+    /// `peer` without what came with scopes and compacted changes.
     pub fn new(peer: impl Peer + 'static) -> Self {
         Self { peer: Arc::new(peer), objects: Arc::default() }
     }
@@ -34,17 +34,26 @@ impl Older {
 #[async_trait]
 impl Peer for Older {
     async fn hello(&self, hello: Hello) -> Result<Hello, PeerError> {
-        let hello = Hello { scope: None, ..hello };
-        Ok(Hello { scope: None, ..self.peer.hello(hello).await? })
+        let hello = Hello { scope: None, takes_compacted: false, ..hello };
+        Ok(Hello { scope: None, takes_compacted: false, ..self.peer.hello(hello).await? })
     }
 
     async fn pull(&self, request: PullRequest) -> Result<PullResponse, PeerError> {
-        self.peer.pull(request).await
+        let page = self.peer.pull(PullRequest { takes_compacted: false, ..request }).await?;
+        assert!(page.objects.is_empty(), "it would pass over them");
+        Ok(page)
     }
 
     async fn push(&self, mut request: PushRequest) -> Result<PushResponse, PeerError> {
         if let Some(state) = &mut request.state {
             state.part = None;
+        }
+        assert!(
+            !request.changes.iter().any(|bytes| Change::is_compacted(bytes)),
+            "it would take them for whole"
+        );
+        if let Some(pull) = &mut request.pull {
+            pull.takes_compacted = false;
         }
         self.peer.push(request).await
     }

@@ -62,6 +62,7 @@ impl Device {
             have: Vector::new(),
             max_entries: 1_000,
             max_bytes: 1 << 20,
+            takes_compacted: true,
         };
         let mut found = Vec::new();
         loop {

@@ -134,6 +134,7 @@ pub fn first_pull(engine: &SyncEngine) -> PullRequest {
         have: Vector::new(),
         max_entries: 1_000_000,
         max_bytes: 1 << 30,
+        takes_compacted: true,
     }
 }
 

@@ -3,15 +3,14 @@
 //! Invariant: rows, objects, log and whatever the caller adds to the transaction are one unit. The caller has flushed
 //! what was dirty in the same transaction, so every note found here was caused here.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, hash_map::Entry as MapEntry},
-};
+use std::{borrow::Cow, collections::HashMap};
 
 use sea_orm::ConnectionTrait;
 
 use super::{
-    ApplyError, foreign,
+    ApplyError,
+    duplicates::without_duplicates,
+    foreign,
     held::drop_covered,
     learn::{join_into, note_untold, working_of},
     listed::{keep_keys, list_pending},
@@ -30,7 +29,7 @@ use crate::{
     stamp::Stamp,
     store::{Bindings, NameKind, StoreError, Write, sql},
     value::SyncValue,
-    vector::{Clock, Vector},
+    vector::Clock,
 };
 
 /// A change that came, and its bytes.
@@ -146,8 +145,13 @@ pub(crate) async fn apply_group(
         if decides(write, &set, &change) {
             decisions.push(change.clone());
         }
+        let is_compacted = change.cells.is_empty() && Change::is_compacted(&bytes);
         if matches!(origin, Origin::Log) {
             commit.entries.push(Entry::new(&change, bytes));
+        }
+        if is_compacted {
+            // What superseded it is here, or comes with it.
+            continue;
         }
         let Some(working) = working_of(write, &mut set, &change)? else { continue };
         note_untold(&working.object, &change, &mut applied, now_ms);
@@ -184,60 +188,6 @@ fn decides(write: &Write<'_>, set: &WorkingSet, change: &Change) -> bool {
         }
         _ => false,
     }
-}
-
-/// Takes out what is here already, and what stands twice in the group.
-async fn without_duplicates(
-    write: &Write<'_>,
-    head: &Head,
-    incoming: Vec<Incoming>,
-    applied: &mut Applied,
-) -> Result<Vec<Incoming>, ApplyError> {
-    if incoming.is_empty() {
-        return Ok(incoming);
-    }
-    let vector = ledger::vector(write.db, &write.names, head.library).await?;
-    let mut fresh: Vec<Incoming> = Vec::with_capacity(incoming.len());
-    let mut here = Vec::new();
-    let mut seen = HashMap::new();
-    for one in incoming {
-        if vector.covers(one.change.device, one.change.id) {
-            here.push(one);
-            continue;
-        }
-        match seen.entry(one.change.id) {
-            MapEntry::Vacant(place) => {
-                place.insert(fresh.len());
-                fresh.push(one);
-            }
-            MapEntry::Occupied(first) if fresh[*first.get()].bytes == one.bytes => applied.duplicates += 1,
-            MapEntry::Occupied(first) => applied.forged.push(*first.key()),
-        }
-    }
-    // A change above its author's head is mostly the next one; only beyond a gap may it be here already.
-    if ledger::any_ahead(write.db).await? || !follow_heads(&vector, &fresh) {
-        let ids = || fresh.iter().map(|incoming| incoming.change.id);
-        let known = ledger::logged(write.db, ids()).await?;
-        let pruned = ledger::pruned_of(write.db, head, ids()).await?;
-        let is_here = |one: &Incoming| known.contains_key(&one.change.id) || pruned.contains(&one.change.id);
-        here.extend(fresh.extract_if(.., |one| is_here(one)));
-    }
-    let given = here.iter().map(|one| (one.change.id, one.bytes.as_slice()));
-    let others = ledger::with_other_bytes(write.db, head.identity.library, given).await?;
-    applied.duplicates += (here.len() - others.len()) as u64;
-    applied.forged.extend(others);
-    Ok(fresh)
-}
-
-/// True if each change directly follows what is here of its author, or another of `changes` before it.
-fn follow_heads(vector: &Vector, changes: &[Incoming]) -> bool {
-    let mut heads = HashMap::new();
-    changes.iter().all(|Incoming { change, .. }| {
-        let head = heads.entry(change.device).or_insert_with(|| vector.head(change.device));
-        let follows = change.previous == *head && !vector.is_forked(change.device);
-        *head = Some(change.id);
-        follows
-    })
 }
 
 /// Decides which rows are to be there, writes them, and puts everything into the ledger.

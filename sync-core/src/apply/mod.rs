@@ -5,6 +5,7 @@
 //! listed with a reason, and looked at again when the reason may have ended.
 //!
 //! * `group` one group of changes: join, decide, write
+//! * `duplicates` what is here already
 //! * `learn` what one change does to the object of its record
 //! * `working` the records of a group while they change
 //! * `unique` which record of several with one unique key is shown
@@ -24,6 +25,7 @@
 //! * `mend` damaged records made whole
 //! * `leave` records that left the scope
 
+mod duplicates;
 mod error;
 mod foreign;
 mod group;

@@ -17,25 +17,16 @@ const MAX_GENERATION: u64 = 1 << 32;
 
 /// What is known of a change without reading its context and cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// See [`Change::id`].
-    pub id: Stamp,
-    /// See [`Change::device`].
-    pub device: DeviceId,
-    /// See [`Change::previous`].
-    pub previous: Option<Stamp>,
-    /// See [`Change::txn`].
-    pub txn: Stamp,
-    /// See [`Change::more`].
-    pub more: bool,
-    /// See [`Change::kind`].
-    pub kind: ChangeKind,
-    /// See [`Change::model`].
-    pub model: Name,
-    /// See [`Change::record`].
-    pub record: RecordId,
-    /// See [`Change::generation`].
-    pub generation: u64,
+pub(crate) struct Header {
+    pub(crate) id: Stamp,
+    pub(crate) device: DeviceId,
+    pub(crate) previous: Option<Stamp>,
+    pub(crate) txn: Stamp,
+    pub(crate) more: bool,
+    pub(crate) kind: ChangeKind,
+    pub(crate) model: Name,
+    pub(crate) record: RecordId,
+    pub(crate) generation: u64,
 }
 
 impl Change {
@@ -44,7 +35,14 @@ impl Change {
     /// # Errors
     /// [`DecodeError`] if they are not the canonical bytes of a valid change.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Fields::new(bytes)?.into_change()
+        let mut fields = Fields::new(bytes)?;
+        let change = fields.change()?;
+        let compacted = fields.superseded_by(change.id)?.is_some();
+        fields.finish()?;
+        if compacted != Self::is_compacted(bytes) || (compacted && !change.is_bare()) {
+            return Err(invalid("superseded_by", "not that of a compacted change"));
+        }
+        Ok(change)
     }
 
     /// Who made the change with these bytes, and its id; what follows is not looked at.
@@ -54,14 +52,6 @@ impl Change {
     pub fn decode_author(bytes: &[u8]) -> Result<(DeviceId, Stamp), DecodeError> {
         let (id, device) = Fields::new(bytes)?.author()?;
         Ok((device, id))
-    }
-
-    /// The front of the change with these bytes, up to its generation; what follows is not looked at.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if the front is not canonical and valid.
-    pub fn decode_header(bytes: &[u8]) -> Result<Header, DecodeError> {
-        Fields::new(bytes)?.header()
     }
 }
 
@@ -94,7 +84,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field `key`, if it is there.
-    fn field<T>(
+    pub(super) fn field<T>(
         &mut self,
         key: u64,
         read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
@@ -117,7 +107,7 @@ impl<'a> Fields<'a> {
         Ok((id, device))
     }
 
-    fn header(&mut self) -> Result<Header, DecodeError> {
+    pub(super) fn header(&mut self) -> Result<Header, DecodeError> {
         let (id, device) = self.author()?;
         let previous = self.field(key::PREVIOUS, |reader| stamp(reader, id))?;
         if previous.is_some_and(|previous| previous.is_nil() || previous >= id) {
@@ -152,17 +142,11 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn into_change(mut self) -> Result<Change, DecodeError> {
-        let change = self.change()?;
-        self.finish()?;
-        Ok(change)
-    }
-
     pub(super) fn change(&mut self) -> Result<Change, DecodeError> {
         let Header { id, device, previous, txn, more, kind, model, record, generation } = self.header()?;
         // A repair passes on what others wrote; its id is one of the stamps, not an event of its own.
         let own = kind != ChangeKind::Repair;
-        let born = self.field(key::BORN, |reader| other_stamp(reader, id, "born"))?.unwrap_or(id);
+        let born = self.born(id)?;
         if own && born > id {
             return Err(invalid("born", "above the change's id"));
         }
@@ -180,13 +164,17 @@ impl<'a> Fields<'a> {
         Ok(Change { id, device, previous, txn, more, kind, model, record, generation, born, context, cells })
     }
 
-    /// Passes over the fields of later versions.
+    pub(super) fn born(&mut self, id: Stamp) -> Result<Stamp, DecodeError> {
+        Ok(self.field(key::BORN, |reader| other_stamp(reader, id, "born"))?.unwrap_or(id))
+    }
+
+    /// Passes over the digest of a compacted change and the fields of later versions.
     pub(super) fn finish(&mut self) -> Result<(), DecodeError> {
         while let Some(key) = self.next {
-            if key <= key::CELLS {
+            if key <= key::SUPERSEDED_BY {
                 return Err(DecodeError::NotCanonical("the order of the fields"));
             }
-            self.unknown = true;
+            self.unknown |= key != key::DIGEST;
             self.reader.skip()?;
             self.advance(Some(key))?;
         }
@@ -222,7 +210,7 @@ fn stamp(reader: &mut Reader<'_>, id: Stamp) -> Result<Stamp, DecodeError> {
     }
 }
 
-fn full_stamp_of(bytes: &[u8]) -> Result<Stamp, DecodeError> {
+pub(super) fn full_stamp_of(bytes: &[u8]) -> Result<Stamp, DecodeError> {
     let bytes = bytes.try_into().map_err(|_| invalid("stamp", "not of 16 bytes"))?;
     Stamp::from_bytes(bytes).ok_or(invalid("stamp", "not a UUIDv7"))
 }

@@ -13,7 +13,7 @@
 //!
 //! Invariant: a change has one encoding, and [`decode`](super::decode) takes no other.
 
-use super::{Cell, Change, ChangeKind, Tag, key};
+use super::{Cell, Change, ChangeKind, Tag, compact::kept_digest, key};
 use crate::{
     ids::{LibraryId, StateHash},
     stamp::Stamp,
@@ -25,6 +25,10 @@ use crate::{
 pub struct EncodedChange(Vec<u8>);
 
 impl EncodedChange {
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -106,8 +110,12 @@ impl Change {
         out[start] = head[0];
     }
 
-    /// The digest of the change with these bytes: what the chain is made of. It binds the library.
+    /// The digest of the change with these bytes: what the chain is made of. It binds the library. A
+    /// [compacted](Self::is_compacted) change has that of the whole one.
     pub fn digest(library: LibraryId, bytes: &[u8]) -> StateHash {
+        if let Some(digest) = kept_digest(bytes) {
+            return digest;
+        }
         let mut hasher = blake3::Hasher::new();
         hasher.update(library.as_bytes());
         hasher.update(bytes);

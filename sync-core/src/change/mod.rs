@@ -3,11 +3,13 @@
 //! A snapshot row is a change whose cells have many versions, so there is one wire type and one join for every
 //! way a change can come.
 
+mod compact;
 mod decode;
 mod encode;
 mod tag;
 
-pub use decode::Header;
+pub(crate) use compact::Compacted;
+pub(crate) use decode::Header;
 pub use encode::EncodedChange;
 pub use tag::{Strategy, Tag};
 
@@ -103,6 +105,10 @@ mod key {
     pub(super) const BORN: u64 = 9;
     pub(super) const CONTEXT: u64 = 10;
     pub(super) const CELLS: u64 = 11;
+    /// Of a compacted change.
+    pub(super) const SUPERSEDED_BY: u64 = 12;
+    /// Of a compacted change; stays the last one.
+    pub(super) const DIGEST: u64 = 127;
 }
 
 #[cfg(test)]

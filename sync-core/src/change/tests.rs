@@ -104,11 +104,9 @@ proptest! {
         let encoded = change.encode();
         let decoded = Change::decode(encoded.as_bytes());
         prop_assert_eq!(decoded.as_ref(), Ok(&change));
-        let header = Change::decode_header(encoded.as_bytes()).unwrap();
-        prop_assert_eq!((header.id, header.device, header.previous), (change.id, change.device, change.previous));
-        prop_assert_eq!((header.txn, header.more, header.kind), (change.txn, change.more, change.kind));
-        prop_assert_eq!((header.model, header.record), (change.model, change.record));
-        prop_assert_eq!(header.generation, change.generation);
+        let (device, id) = Change::decode_author(encoded.as_bytes()).unwrap();
+        prop_assert_eq!((id, device), (change.id, change.device));
+        prop_assert!(!Change::is_compacted(encoded.as_bytes()));
     }
 
     #[test]
@@ -127,6 +125,36 @@ proptest! {
         {
             prop_assert_eq!(other.encode().into_bytes(), bytes);
         }
+    }
+
+    #[test]
+    fn a_compacted_change_keeps_its_envelope_and_its_digest(
+        mut change in any_change(),
+        ahead in vec((1..1_u64 << 40, 0..4_u8), 1..4),
+    ) {
+        (change.kind, change.generation, change.device) = (ChangeKind::Edit, change.generation | 1, device(change.id.as_bytes()[15]));
+        let later = ahead.into_iter().map(|(ms, tail)| stamp(change.id.ms() + ms, 0, tail));
+        let later: std::collections::BTreeSet<Stamp> = later.collect();
+        let later: Vec<Stamp> = later.into_iter().collect();
+        let (library, whole) = (LibraryId::from_bytes([1; 16]), change.encode());
+        let left = change.compact(library, whole.as_bytes(), &later);
+        prop_assert!(Change::is_compacted(left.as_bytes()));
+        prop_assert_eq!(left.digest(library), whole.digest(library));
+        let bare = Change { context: Clock::new(), cells: Vec::new(), ..change };
+        prop_assert_eq!(Change::decode(left.as_bytes()), Ok(bare.clone()));
+        let compacted = Change::decode_compacted(left.as_bytes()).unwrap().unwrap();
+        prop_assert_eq!(compacted.superseded_by, later);
+        prop_assert_eq!((compacted.header.model, compacted.header.record), (bare.model, bare.record));
+    }
+
+    #[test]
+    fn a_changed_byte_of_a_compacted_change_is_refused(at: prop::sample::Index, mask in 1..=255_u8) {
+        let (library, whole) = (LibraryId::from_bytes([1; 16]), edit().encode());
+        let mut bytes = edit().compact(library, whole.as_bytes(), &[stamp(MS + 1, 0, 1)]).into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] ^= mask;
+        prop_assert!(Change::decode(&bytes).is_err());
+        prop_assert_ne!(Change::digest(library, &bytes), whole.digest(library));
     }
 
     #[test]
@@ -251,7 +279,7 @@ fn a_field_of_a_later_version_is_passed_over() {
     let change = edit();
     let mut bytes = change.encode().into_bytes();
     bytes[0] += 2;
-    bytes.extend_from_slice(&[12, 0x92, 0x81, 0xa1, b'k', 0xc0, 0x91, 0xd4, 0x55, 0x01]);
+    bytes.extend_from_slice(&[13, 0x92, 0x81, 0xa1, b'k', 0xc0, 0x91, 0xd4, 0x55, 0x01]);
     bytes.extend_from_slice(&[100, 0x90]);
     assert_eq!(Change::decode(&bytes), Ok(change));
     bytes.truncate(bytes.len() - 1);
@@ -307,4 +335,22 @@ fn a_change_has_one_form() {
     assert_eq!(Change::decode(&long_device), Err(DecodeError::NotCanonical("device")));
     let disordered = with(&[4, 0xc3], &[4, 0xc3]);
     assert!(disordered.is_err(), "{disordered:?}");
+}
+
+/// Databases and logs of this version have it so.
+#[test]
+fn a_compacted_change_has_this_form() {
+    let (library, whole) = (LibraryId::from_bytes([1; 16]), edit().encode());
+    let bytes =
+        edit().compact(library, whole.as_bytes(), &[stamp(MS + 1, 0, 1), stamp(MS + 2, 0, 2)]).into_bytes();
+    let bare = Change { context: Clock::new(), cells: Vec::new(), ..edit() }.encode().into_bytes();
+    let mut expected = [&[bare[0] + 2], &bare[1..], &[12, 0x92]].concat();
+    // As far ahead of the id as a stamp can tell, and a stamp of another device.
+    expected.extend_from_slice(&[0xce, 0, 3, 0xff, 0xf7, 0xc4, 16]);
+    expected.extend_from_slice(stamp(MS + 2, 0, 2).as_bytes());
+    expected.extend_from_slice(&[127, 0xc4, 40]);
+    expected.extend_from_slice(&whole.digest(library).0);
+    let check = blake3::hash(&expected);
+    expected.extend_from_slice(&check.as_bytes()[..8]);
+    assert_eq!(bytes, expected);
 }

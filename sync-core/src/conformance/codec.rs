@@ -71,7 +71,11 @@ trait Message: Serialize + DeserializeOwned + PartialEq + Debug {}
 impl<T: Serialize + DeserializeOwned + PartialEq + Debug> Message for T {}
 
 fn every(codec: &impl Codec, look: &impl Look) -> Outcome {
-    for request in sample::requests().into_iter().chain(sample::requests_of_part()) {
+    for request in sample::requests()
+        .into_iter()
+        .chain(sample::requests_of_part())
+        .chain(sample::requests_of_compacted())
+    {
         let answer = sample::answer(request.clone());
         match &request {
             Request::Hello(hello) => look.look(codec, "Hello", hello)?,

@@ -74,12 +74,14 @@ async fn round_trips(stage: &Stage<'_>, requests: impl IntoIterator<Item = Reque
 
 async fn hello(stage: &Stage<'_>) -> Outcome {
     let odd = Hello { wall_ms: u64::MAX, protocol: u32::MAX, schema: 1 << 53 | 1, ..sample::hello(2) };
-    let hellos = [sample::hello(1), sample::hello(2), odd, sample::hello_of_part()];
+    let (part, compacted) = (sample::hello_of_part(), sample::hello_of_compacted());
+    let hellos = [sample::hello(1), sample::hello(2), odd, part, compacted];
     round_trips(stage, hellos.map(Request::Hello)).await
 }
 
 async fn pull(stage: &Stage<'_>) -> Outcome {
-    round_trips(stage, [0, 1, 5].map(|count| Request::Pull(sample::pull(count)))).await
+    round_trips(stage, [0, 1, 5].map(|count| Request::Pull(sample::pull(count)))).await?;
+    round_trips(stage, [0, 5].map(|count| Request::Pull(sample::pull_of_compacted(count)))).await
 }
 
 async fn push(stage: &Stage<'_>) -> Outcome {

@@ -83,6 +83,7 @@ pub fn hello(n: u8) -> Hello {
         retired: Vec::new(),
         scope: None,
         given: None,
+        takes_compacted: false,
     }
 }
 
@@ -96,7 +97,25 @@ pub fn pull(entries: u32) -> PullRequest {
         have: vector(),
         max_entries: entries,
         max_bytes: u64::MAX,
+        takes_compacted: false,
     }
+}
+
+/// A greeting of a replica that takes compacted changes.
+pub fn hello_of_compacted() -> Hello {
+    Hello { takes_compacted: true, ..hello(2) }
+}
+
+/// The same pull by a replica that takes compacted changes: [`answer`] gives it as many records beside the page.
+pub fn pull_of_compacted(entries: u32) -> PullRequest {
+    PullRequest { takes_compacted: true, ..pull(entries) }
+}
+
+/// The page that [`answer`] gives.
+fn page_for(pull: &PullRequest) -> PullResponse {
+    let count = pull.max_entries as usize;
+    let objects = if pull.takes_compacted { some_bytes(count) } else { Vec::new() };
+    PullResponse { objects, ..page((0..count).map(entry).collect(), pull.from_seq) }
 }
 
 /// A page that begins after `base_seq`.
@@ -111,6 +130,7 @@ pub fn page(entries: Vec<Entry>, base_seq: Seq) -> PullResponse {
         state_hash: StateHash([2; 32]),
         vector: vector(),
         digest: [3; 16],
+        objects: Vec::new(),
     }
 }
 
@@ -178,16 +198,27 @@ pub fn requests() -> [Request; 6] {
     ]
 }
 
+/// One of each request that speaks of compacted changes.
+pub fn requests_of_compacted() -> [Request; 3] {
+    let push = push(Vec::new(), Some(pull_of_compacted(2)));
+    [hello_of_compacted().into(), pull_of_compacted(2).into(), push.into()]
+}
+
 /// What the test double answers unless a check says otherwise: a function of the request.
 pub fn answer(request: Request) -> Answer {
     match request {
         Request::Hello(hello_in) => {
-            let Hello { device, wall_ms, retired, scope, given, .. } = hello_in;
-            Answer::Hello(Hello { wall_ms, retired, scope, given, ..hello(device.as_bytes()[0]) })
+            let Hello { device, wall_ms, retired, scope, given, takes_compacted, .. } = hello_in;
+            Answer::Hello(Hello {
+                wall_ms,
+                retired,
+                scope,
+                given,
+                takes_compacted,
+                ..hello(device.as_bytes()[0])
+            })
         }
-        Request::Pull(pull) => {
-            Answer::Pull(page((0..pull.max_entries as usize).map(entry).collect(), pull.from_seq))
-        }
+        Request::Pull(pull) => Answer::Pull(page_for(&pull)),
         Request::Push(push) => Answer::Push(PushResponse {
             merged: push.changes.len() as u64,
             duplicates: 2,
@@ -200,9 +231,7 @@ pub fn answer(request: Request) -> Answer {
             ],
             vector: vector(),
             digest: [3; 16],
-            pull: push
-                .pull
-                .map(|pull| page((0..pull.max_entries as usize).map(entry).collect(), pull.from_seq)),
+            pull: push.pull.as_ref().map(page_for),
         }),
         Request::Objects(request) => Answer::Objects(ObjectsPage {
             log_id: LogId::from_bytes([4; 16]),

@@ -32,6 +32,9 @@ pub struct HistoryEntry {
     pub kind: ChangeKind,
     /// What it wrote: column and value. Of a counter or a set, what the device itself had added by then.
     pub values: Vec<(Name, SyncValue)>,
+    /// True if the log no longer tells what it wrote: later changes wrote it again, and the log was
+    /// [compacted](SyncEngine::compact).
+    pub compacted: bool,
 }
 
 impl SyncEngine {
@@ -66,8 +69,8 @@ impl SyncEngine {
         .await?;
         rows.iter()
             .map(|row| {
-                let change = Change::decode(&sql::column::<Vec<u8>>(row, 1)?)
-                    .map_err(|error| SyncError::Ledger(error.to_string()))?;
+                let bytes: Vec<u8> = sql::column(row, 1)?;
+                let change = Change::decode(&bytes).map_err(|error| SyncError::Ledger(error.to_string()))?;
                 let value = |cell: &Cell| shown(cell.tag, cell.version, &cell.value).into_owned();
                 Ok(HistoryEntry {
                     seq: Seq(u64::try_from(sql::column::<i64>(row, 0)?).unwrap_or(0)),
@@ -75,6 +78,7 @@ impl SyncEngine {
                     device: change.device,
                     kind: change.kind,
                     values: change.cells.iter().map(|cell| (cell.column.clone(), value(cell))).collect(),
+                    compacted: Change::is_compacted(&bytes),
                 })
             })
             .collect()

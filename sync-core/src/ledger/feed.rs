@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ids::{LogId, Name, RecordId, Seq, StateHash},
     merge::StoredObject,
-    store::{Binding, Bindings, Names, rows, sql},
+    store::{Binding, Bindings, NameKind, Names, rows, sql},
     vector::Vector,
 };
 
@@ -345,4 +345,49 @@ async fn rows_of<C: ConnectionTrait>(
         }
     }
     Ok(found)
+}
+
+/// What is known of these records, each as a change as the feed has it; `None` if a row of theirs is not what its object says: flush, and
+/// ask again. Of more than `max_bytes` the rest is left out.
+pub(crate) async fn records_now<C: ConnectionTrait>(
+    db: &C,
+    names: &Names,
+    bindings: &Bindings,
+    head: &Head,
+    records: &[(Name, RecordId)],
+    max_bytes: u64,
+) -> Result<Option<Vec<Vec<u8>>>, LedgerError> {
+    /// How many are in memory with their values.
+    const SLICE: usize = 500;
+    let mut by_model: HashMap<i64, Vec<&RecordId>> = HashMap::new();
+    for (model, record) in records {
+        if let Some(model) = names.id(NameKind::Model, model.as_bytes()) {
+            by_model.entry(model).or_default().push(record);
+        }
+    }
+    let mut slices: Vec<(i64, Vec<&RecordId>)> = Vec::new();
+    for (model, records) in by_model {
+        for some in records.chunks(SLICE) {
+            slices.push((model, some.to_vec()));
+        }
+    }
+    let (mut encoded, mut bytes) = (Vec::with_capacity(records.len()), 0);
+    for (model, records) in slices {
+        let found = objects::by_records(db, names, head.library, model, records).await?;
+        let list: Vec<FeedObject> = found
+            .into_iter()
+            .map(|(record, found)| FeedObject { model, record, id: found.id, seq: 0, object: found.object })
+            .collect();
+        let table_rows = rows_of(db, bindings, list.iter()).await?;
+        for item in list {
+            let row = table_rows.get(&(item.model, item.record.clone()));
+            let Some(object) = item.encode(names, bindings, head, row)? else { return Ok(None) };
+            bytes += object.len() as u64;
+            encoded.push(object);
+        }
+        if bytes > max_bytes {
+            break;
+        }
+    }
+    Ok(Some(encoded))
 }

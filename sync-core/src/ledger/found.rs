@@ -184,7 +184,11 @@ pub(crate) async fn logged_objects<C: ConnectionTrait>(
     );
     let mut objects: HashMap<(i64, RecordId), Object> = HashMap::new();
     for row in &sql::select_values(db, &head, 2, "", values).await? {
-        let change = Change::decode(&sql::column::<Vec<u8>>(row, 1)?)?;
+        let bytes: Vec<u8> = sql::column(row, 1)?;
+        if Change::is_compacted(&bytes) {
+            continue;
+        }
+        let change = Change::decode(&bytes)?;
         let object = objects.entry((sql::column(row, 0)?, change.record.clone())).or_default();
         join(object, &change);
     }
@@ -219,7 +223,11 @@ pub(crate) async fn logged_part<C: ConnectionTrait>(
                 continue;
             }
             let data: Option<Vec<u8>> = sql::column(row, 3)?;
-            let change = Change::decode(&data.unwrap_or_default())?;
+            let data = data.unwrap_or_default();
+            if Change::is_compacted(&data) {
+                continue;
+            }
+            let change = Change::decode(&data)?;
             // An entry that ends a group by itself is about no record.
             join(objects.entry((model, record)).or_default(), &change);
         }

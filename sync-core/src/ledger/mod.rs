@@ -18,6 +18,7 @@
 //! * `walk` all of it, a part at a time
 //! * `adopt` what a complete snapshot makes of the log
 //! * `prune` the beginning of the log goes
+//! * `compact` values that later changes wrote again go
 //! * `forgotten` tombstones that go too
 //! * `found` objects as they are found, damaged ones among them
 //! * `squash` changes of a record that nobody has seen become one
@@ -26,6 +27,7 @@
 mod adopt;
 mod chain;
 mod commit;
+mod compact;
 mod conflicts;
 mod error;
 mod extent;
@@ -50,9 +52,10 @@ pub(crate) use error::LedgerError;
 pub(crate) use adopt::Snapshot;
 pub(crate) use chain::extend;
 pub(crate) use commit::{Commit, Entry, ObjectWrite};
+pub(crate) use compact::{CompactedSlice, compact_slice};
 pub(crate) use conflicts::{drop_surplus, forget_settled, mark_settled, settle_conflicts};
 pub(crate) use extent::Extent;
-pub(crate) use feed::{FeedCursor, FeedPage, FeedRequest, assemble, feed_page};
+pub(crate) use feed::{FeedCursor, FeedPage, FeedRequest, assemble, feed_page, records_now};
 pub use forgotten::Forgotten;
 pub(crate) use forgotten::{Sweep, Swept, missed, sweep_slice};
 pub(crate) use found::{Fault, Found, Sight, found_at, found_of, logged_objects, logged_part};
@@ -62,7 +65,7 @@ pub use identity::{Renewal, RenewalReason};
 pub(crate) use metadata::{keep, kept};
 pub(crate) use objects::{Loaded, by_records, logged_value, logged_versions};
 pub(crate) use origins::{any_ahead, head_of, logged, mark_forked, stamp, vector, with_other_bytes};
-pub(crate) use pages::{LogRequest, PageEntry, Reach, complete_end, hash_at, log_page};
+pub(crate) use pages::{LogPage, LogRequest, PageEntry, Reach, complete_end, hash_at, log_page};
 pub(crate) use prune::{Cover, Prunable, Pruned, had_own, log_entries, prune_slice, pruned_of, surplus};
 pub(crate) use select::{Place, Selected};
 pub(crate) use squash::{Offer, offer};

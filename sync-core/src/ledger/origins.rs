@@ -94,7 +94,10 @@ pub(crate) async fn with_other_bytes<'a, C: ConnectionTrait>(
         let id = stamp(&sql::column::<Vec<u8>>(row, 0)?)?;
         let Some(bytes) = given.get(&id) else { continue };
         let same = match sql::column::<Option<Vec<u8>>>(row, 1)? {
-            Some(logged) => logged == *bytes,
+            // Either of the two may be compacted.
+            Some(logged) => {
+                logged == *bytes || Change::digest(library, &logged) == Change::digest(library, bytes)
+            }
             None => {
                 let digest: Option<Vec<u8>> = sql::column(row, 2)?;
                 digest.is_none_or(|digest| digest == Change::digest(library, bytes).0)

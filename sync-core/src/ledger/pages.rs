@@ -3,14 +3,17 @@
 //! Invariant: a page is read in one read transaction, so its entries, positions and hashes are of one
 //! moment. The tail of the log behind the last complete group is not served.
 
+use std::collections::HashSet;
+
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::{Head, LedgerError, commit::seq_value, extend};
 use crate::{
-    change::Change,
-    ids::{Seq, StateHash},
+    change::{Change, Compacted},
+    ids::{Name, RecordId, Seq, StateHash},
+    stamp::Stamp,
     store::sql,
-    vector::Vector,
+    vector::{Clock, Vector},
 };
 
 /// A page of the log.
@@ -22,6 +25,11 @@ pub(crate) struct LogPage {
     pub(crate) next_seq: Seq,
     pub(crate) state_hash: StateHash,
     pub(crate) latest_seq: Seq,
+    /// True if it has compacted changes.
+    pub(crate) compacted: bool,
+    /// Records of which it has a compacted change, and neither it nor the reader has what says that again: without what is known
+    /// of them the reader would lack values.
+    pub(crate) wanted: Vec<(Name, RecordId)>,
 }
 
 /// An entry of a page.
@@ -43,7 +51,7 @@ pub(crate) enum Reach {
 }
 
 /// What a reader asks of the log.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LogRequest<'a> {
     pub(crate) from: Seq,
     pub(crate) have: &'a Vector,
@@ -92,6 +100,8 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         next_seq: base_seq,
         state_hash: base_hash,
         latest_seq,
+        compacted: false,
+        wanted: Vec::new(),
     };
     let mut bytes = 0;
     let mut left = request.max_entries.max(1);
@@ -111,6 +121,7 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
                     (digest, PageEntry::Had(digest))
                 } else {
                     bytes += data.len() as u64;
+                    page.compacted |= Change::is_compacted(&data);
                     (digest, PageEntry::Change(data))
                 }
             };
@@ -137,11 +148,35 @@ pub(crate) async fn log_page<C: ConnectionTrait>(
         page.entries.truncate(len);
         (page.next_seq, page.state_hash) = (seq, hash);
     }
+    if page.compacted {
+        page.wanted = wanted(&page, group_end.map_or(0, |(len, ..)| len), request.have)?;
+    }
     if complete && request.reach == Reach::Everything {
         // The last positions may have no entry: a snapshot takes one and leaves none.
         page.next_seq = latest_seq;
     }
     Ok(Some(page))
+}
+
+/// The records that the reader of a page must be told of: of what comes behind the end of its last whole group, after `len` entries, it
+/// knows nothing yet.
+fn wanted(page: &LogPage, len: usize, have: &Vector) -> Result<Vec<(Name, RecordId)>, LedgerError> {
+    let had: Clock = have.heads().map(|(_, head)| head).collect();
+    let (mut compacted, mut told) = (Vec::new(), HashSet::new());
+    for (at, entry) in page.entries.iter().enumerate() {
+        let PageEntry::Change(bytes) = entry else { continue };
+        compacted.extend(Change::decode_compacted(bytes)?);
+        if at < len {
+            told.insert(Change::decode_author(bytes)?.1);
+        }
+    }
+    let is_told = |stamp: &Stamp| told.contains(stamp) || had.covers(*stamp);
+    let lacking = compacted.into_iter().filter(|one| !one.superseded_by.iter().all(is_told));
+    let mut records: Vec<(Name, RecordId)> =
+        lacking.map(|Compacted { header, .. }| (header.model, header.record)).collect();
+    records.sort_unstable();
+    records.dedup();
+    Ok(records)
 }
 
 /// How many entries are read at once: what is read beyond the page's room is read for nothing.

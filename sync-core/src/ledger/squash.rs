@@ -101,14 +101,15 @@ async fn squash(
         let mut next = sql::column::<i64>(last, 0)?;
         for row in &rows {
             let seq: i64 = sql::column(row, 0)?;
-            if sql::column::<i64>(row, 1)? == 0 {
+            let bytes: Option<Vec<u8>> = sql::column(row, 3)?;
+            let mine = sql::column::<i64>(row, 1)? != 0;
+            let Some(bytes) = bytes.filter(|bytes| mine && !Change::is_compacted(bytes)) else {
                 if run.is_empty() {
                     continue;
                 }
                 next = seq;
                 break;
-            }
-            let bytes: Vec<u8> = sql::column(row, 3)?;
+            };
             let change = Change::decode(&bytes)?;
             if run.is_empty() && change.txn != change.id {
                 // The rest of a group that is too large.

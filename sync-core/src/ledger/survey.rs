@@ -9,6 +9,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     Fault, Head, LedgerError, LogWalk,
+    compact::says_all,
     found::{Found, Sight, found_after},
 };
 use crate::{
@@ -159,7 +160,7 @@ pub(crate) async fn log_trust<C: ConnectionTrait>(
     )
     .await?;
     let gap = gap.map_or(Ok(0), |row| sql::column::<i64>(&row, 0))? != 0;
-    let whole = !gap && head.floor.seq == Seq(0) && head.extent.is_whole();
+    let whole = !gap && head.floor.seq == Seq(0) && head.extent.is_whole() && says_all(db, head).await?;
     Ok(if whole { LogTrust::Whole } else { LogTrust::Part })
 }
 

@@ -232,7 +232,7 @@ async fn records_of(
     Ok(Some(found))
 }
 
-/// What the log says of records: with everything, and without `back`.
+/// What the log says of records: with everything, and without `back`. Of a compacted change it says what superseded it says.
 async fn logged(
     write: &Write<'_>,
     library: i64,

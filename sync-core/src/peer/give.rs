@@ -2,7 +2,7 @@
 //! state.
 //!
 //! Invariant: what a peer is told to be complete is: the vector that comes with the last page is that of what went from the
-//! log, and all of it is in the objects. What stands in the log is pushed as changes.
+//! log, and all of it is in the objects. What stands in the log is pushed as changes, to a peer that takes them as they are.
 
 use std::sync::Arc;
 
@@ -21,6 +21,15 @@ use crate::{
     ledger::{self, Head, Snapshot},
 };
 
+/// What of the log a peer need not be sent after it was given the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    /// What went from it.
+    Pruned,
+    /// What it held before the first page of the state.
+    Everything,
+}
+
 impl Round<'_> {
     /// Gives the peer this replica's state if it lacks something that the log here no longer holds.
     pub(super) async fn give_state(&mut self) -> Result<(), SyncError> {
@@ -33,6 +42,15 @@ impl Round<'_> {
         if !lacks && had {
             return Ok(());
         }
+        self.give(Given::Pruned).await
+    }
+
+    /// Gives the peer all that is here as state: it does not take the log as it is.
+    pub(super) async fn give_everything(&mut self) -> Result<(), SyncError> {
+        self.give(Given::Everything).await
+    }
+
+    async fn give(&mut self, given: Given) -> Result<(), SyncError> {
         let replica = self.replica;
         // From the beginning in each round: a peer that was restored in between would not say that it lost a part of this.
         let (mut cursor, mut news, mut forgotten) = (None, false, None);
@@ -47,7 +65,10 @@ impl Round<'_> {
             }
             let begins = forgotten.replace(head.forgotten).is_none();
             let objects: Vec<ByteBuf> = page.objects.into_iter().map(ByteBuf::from).collect();
-            let complete = page.complete.then(|| head.floor.vector.clone());
+            let complete = page.complete.then(|| match given {
+                Given::Pruned => head.floor.vector.clone(),
+                Given::Everything => page.cursor.start.vector.clone(),
+            });
             let state = StatePart { objects, complete, news, begins, forgotten: head.forgotten, part: None };
             let answer = self.push_state(&head, state).await?;
             self.theirs.vector = answer.vector;

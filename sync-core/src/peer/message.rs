@@ -45,6 +45,10 @@ pub struct Hello {
     /// finds it in its own database is spoken to by itself.
     #[serde(default)]
     pub probe: Option<uuid::Uuid>,
+    /// True if the speaker takes compacted changes, of which only the envelope and the digest are left. Who does not know the word reads
+    /// the state, or is given it, where a log has such.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub takes_compacted: bool,
     /// Device ids whose owners left them and took back the last of what they had written under them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<Retired>,
@@ -83,6 +87,7 @@ impl Hello {
             retired: Vec::new(),
             scope: None,
             given: None,
+            takes_compacted: true,
         }
     }
 }
@@ -104,12 +109,15 @@ pub struct PullRequest {
     pub max_entries: u32,
     /// About this many bytes of changes at most; one change always fits.
     pub max_bytes: u64,
+    /// As [`Hello::takes_compacted`]; such a caller takes [`PullResponse::objects`] in before the entries.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub takes_compacted: bool,
 }
 
 /// An entry of a log, as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
-    /// A change, in the bytes its author encoded.
+    /// A change, in the bytes its author encoded, or what is left of them.
     Change(ByteBuf),
     /// The digest of a change that is not sent: the caller has it, or may not see it.
     Digest(StateHash),
@@ -138,6 +146,10 @@ pub struct PullResponse {
     /// The peer's digest of all alive objects then.
     #[serde(with = "serde_bytes")]
     pub digest: [u8; 16],
+    /// Records as they are now, each as a change of kind `Repair`: those of which the page has a compacted change, and neither the page
+    /// nor the caller has what superseded it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ByteBuf>,
 }
 
 /// Hands over changes.

@@ -4,6 +4,7 @@
 
 mod call;
 mod clocks;
+mod compact;
 mod error;
 mod forks;
 mod give;
@@ -18,6 +19,7 @@ mod members;
 mod message;
 mod offer;
 mod outcomes;
+mod page;
 mod pass_on;
 mod positions;
 mod prune;
@@ -46,6 +48,7 @@ pub use message::{
     PushRequest, PushResponse, Refused, StateOfPart, StatePart,
 };
 
+pub use compact::CompactReport;
 pub use join::{Join, JoinReport, Leave};
 pub use limits::Limits;
 pub use members::{Member, Standing};

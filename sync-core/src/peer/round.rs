@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use serde_bytes::ByteBuf;
-
 use super::{
     Entry, Hello, History, Peer, PeerError, PullRequest, PullResponse, PushRequest, SyncError,
     greet::{Greeting, greet},
     outcomes::LastRound,
+    page::Outgoing,
     positions::{self, Position},
     receive::Received,
     repair::repair_diverged,
@@ -22,7 +21,7 @@ use crate::{
     apply::Origin,
     change::Change,
     ids::{Seq, StateHash},
-    ledger::{self, Extent, Head, LogRequest, PageEntry, Reach, Selected},
+    ledger::{self, Extent, Head, Selected},
     vector::Vector,
 };
 
@@ -193,7 +192,7 @@ impl<'a> Round<'a> {
         // Who keeps a part reads state, not history.
         let mut asked = self.part.is_some();
         while !self.anew {
-            let (changes, next, end) = self.outgoing().await?;
+            let Outgoing { changes, state, next, end } = self.outgoing().await?;
             let sends = !changes.is_empty();
             if !sends && asked {
                 self.position.sent = next;
@@ -215,7 +214,7 @@ impl<'a> Round<'a> {
                 log_id: identity.log_id,
                 changes,
                 pull,
-                state: None,
+                state,
             };
             let answer = match self.peer.push(request.clone()).await {
                 Err(PeerError::SnapshotRequired) if request.pull.is_some() => {
@@ -243,40 +242,6 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// The next changes of our log that the peer lacks: the changes, the position after them, the end of the log.
-    async fn outgoing(&self) -> Result<(Vec<ByteBuf>, Seq, Seq), SyncError> {
-        self.replica.offer(self.theirs.vector.head(self.replica.identity().device)).await?;
-        let (db, names) = self.replica.store.read().await?;
-        let head = Head::load(&db, &names).await?;
-        let have = &self.theirs.vector;
-        let mut from = self.position.sent;
-        loop {
-            let limits = &self.replica.limits;
-            let wanted = LogRequest {
-                from,
-                have,
-                reach: Reach::Everything,
-                max_entries: limits.page_entries,
-                max_bytes: limits.page_bytes,
-            };
-            let Some(page) = ledger::log_page(&db, &head, wanted).await? else {
-                return Ok((Vec::new(), from, from));
-            };
-            let changes: Vec<ByteBuf> = page
-                .entries
-                .into_iter()
-                .filter_map(|entry| match entry {
-                    PageEntry::Change(bytes) => Some(ByteBuf::from(bytes)),
-                    PageEntry::Had(_) => None,
-                })
-                .collect();
-            from = page.next_seq;
-            if !changes.is_empty() || from >= page.latest_seq {
-                return Ok((changes, from, page.latest_seq));
-            }
-        }
-    }
-
     async fn pull_request(&self) -> Result<PullRequest, SyncError> {
         let (db, names) = self.replica.store.read().await?;
         let head = Head::load(&db, &names).await?;
@@ -288,6 +253,7 @@ impl<'a> Round<'a> {
             have: ledger::vector(&db, &names, head.library).await?,
             max_entries: self.replica.limits.page_entries,
             max_bytes: self.replica.limits.page_bytes,
+            takes_compacted: true,
         })
     }
 
@@ -343,6 +309,7 @@ impl<'a> Round<'a> {
         if let Some(refused) = refused.first() {
             return Err(PeerError::Corrupt(format!("a change of the peer's log: {}", refused.reason)).into());
         }
+        self.take_told(page.objects).await?;
         self.position.seq = page.next_seq;
         self.position.state_hash = hash;
         self.position.vector = page.vector;

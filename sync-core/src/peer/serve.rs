@@ -12,6 +12,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::{
     Entry, Hello, Notice, ObjectsCursor, ObjectsPage, ObjectsRequest, PROTOCOL, Peer, PeerError, PullRequest,
     PullResponse, PushRequest, PushResponse, Refused, RepairAnswer, RepairRequest, SyncError,
+    page::Told,
     replica::{Replica, Report},
 };
 use crate::{
@@ -59,6 +60,7 @@ impl Replica {
             scope: selected.map(|selected| selected.selection.clone()),
             given,
             retired: head.retired,
+            takes_compacted: true,
         })
     }
 
@@ -101,6 +103,15 @@ impl Replica {
             max_bytes: request.max_bytes.min(MAX_PAGE_BYTES),
         };
         let page = ledger::log_page(&db, &head, wanted).await?.ok_or(PeerError::SnapshotRequired)?;
+        if page.compacted && !request.takes_compacted {
+            return Err(PeerError::SnapshotRequired.into());
+        }
+        let Told { log: page, objects, head, vector } = if page.wanted.is_empty() {
+            Told { log: page, objects: Vec::new(), head, vector: mine }
+        } else {
+            drop(db);
+            self.told_page(wanted).await?.ok_or(PeerError::SnapshotRequired)?
+        };
         let entries = page
             .entries
             .into_iter()
@@ -117,8 +128,9 @@ impl Replica {
             latest_seq: page.latest_seq,
             base_hash: page.base_hash,
             state_hash: page.state_hash,
-            vector: mine,
+            vector,
             digest: head.digest.to_bytes(),
+            objects,
         })
     }
 

@@ -93,6 +93,16 @@ fn every_message_about_a_part_is_written_and_read_as_ever() {
     check("feed_of_part", &feed);
 }
 
+/// What replicas say of compacted changes, and are told beside them.
+#[test]
+fn every_message_about_compacted_changes_is_written_and_read_as_ever() {
+    check("hello_of_compacted", &sample::hello_of_compacted());
+    let pull = sample::pull_of_compacted(3);
+    check("pull_of_compacted", &pull);
+    let Answer::Pull(page) = sample::answer(pull.into()) else { panic!("no page of the log") };
+    check("page_of_compacted", &page);
+}
+
 #[test]
 fn every_error_is_written_and_read_as_ever() {
     for error in sample::errors() {

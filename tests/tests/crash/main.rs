@@ -3,6 +3,7 @@
 //! The writer is a real process on file databases; what it has committed is known here through a pipe. `CRASH_SEED`
 //! repeats a run's choices (not its timing), `CRASH_KILLS` asks for more than the least number of kills of each kind.
 
+mod compact;
 mod join;
 mod prune;
 mod watch;

@@ -285,6 +285,7 @@ async fn push_last(a: &Device, b: &Device) {
         have: Vector::new(),
         max_entries: 1,
         max_bytes: 1 << 20,
+        takes_compacted: true,
     };
     let page = a.engine.pull(request).await.expect("a page");
     let changes = page.entries.into_iter().map(|entry| match entry {

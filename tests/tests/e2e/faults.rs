@@ -127,6 +127,7 @@ async fn log_of(device: &Device) -> Vec<Change> {
         have: sync_core::Vector::new(),
         max_entries: 1_000,
         max_bytes: 1 << 20,
+        takes_compacted: true,
     };
     for entry in device.engine.pull(request).await.expect("a page").entries {
         if let sync_core::Entry::Change(bytes) = entry {

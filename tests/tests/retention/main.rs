@@ -2,6 +2,8 @@
 
 mod across;
 mod behind;
+mod compact;
+mod compact_pages;
 mod forgotten;
 mod members;
 mod own;

@@ -27,7 +27,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// How often each situation came up.
-const SITUATIONS: [&str; 10] = [
+const SITUATIONS: [&str; 11] = [
     "rounds",
     "entries pruned",
     "entries pruned that a member lacked",
@@ -38,6 +38,7 @@ const SITUATIONS: [&str; 10] = [
     "records that stayed",
     "devices that joined late",
     "tombstones removed",
+    "entries compacted",
 ];
 
 struct World {
@@ -84,7 +85,7 @@ impl World {
         let (path, retention) = self.paths[at].clone();
         let mut limits = Limits::default();
         limits.page_entries = 1 + self.below(9) as u32;
-        limits.snapshot_above = 10;
+        limits.snapshot_above = if self.below(3) == 0 { u64::MAX } else { 10 };
         let clock = Arc::new(self.place.clock.clone());
         let device = Device::open(path, self.place.library, |builder| {
             builder.without_background().time(clock).retention(retention).limits(limits)
@@ -105,8 +106,8 @@ impl World {
                 let id = add(self.device(at), "new").await;
                 self.note(format!("{at} adds {id}"));
             }
-            25..=39 => self.edit(at).await,
-            40..=69 => {
+            25..=44 => self.edit(at).await,
+            45..=69 => {
                 let other = (at + 1 + self.below(self.devices.len() - 1)) % self.devices.len();
                 self.round(at, other).await;
             }
@@ -120,9 +121,14 @@ impl World {
                 self.count("entries pruned", report.removed);
                 self.count("entries pruned that a member lacked", report.forced);
             }
-            85..=89 => self.place.days(6),
-            90..=93 => self.back_up(at).await,
-            94..=96 => self.restore().await,
+            85..=88 => self.place.days(6),
+            89..=91 => {
+                let report = self.device(at).engine.compact().await.expect("a compaction");
+                self.note(format!("{at} compacts: {report:?}"));
+                self.count("entries compacted", report.compacted);
+            }
+            92..=94 => self.back_up(at).await,
+            95..=97 => self.restore().await,
             _ if self.devices.len() < 5 => {
                 self.join().await;
                 self.count("devices that joined late", 1);
@@ -132,18 +138,23 @@ impl World {
     }
 
     async fn edit(&mut self, at: usize) {
-        let ids: Vec<Uuid> = shown(self.device(at)).into_iter().collect();
+        let mut ids: Vec<Uuid> = shown(self.device(at)).into_iter().collect();
+        if self.below(3) > 0 {
+            // Some are written more often.
+            ids.truncate(2);
+        }
         if ids.is_empty() {
             return;
         }
         let id = ids[self.below(ids.len())];
-        if self.below(3) == 0 {
+        if self.below(5) == 0 {
             self.note(format!("{at} deletes {id}"));
             delete(self.device(at), id).await;
             self.count("records deleted", 1);
         } else {
             self.note(format!("{at} edits {id}"));
-            let title = format!("edited {}", self.below(1_000));
+            // So long that there is something to save.
+            let title = format!("edited {} {}", self.below(1_000), "again ".repeat(20));
             retitle(self.device(at), id, &title).await;
         }
     }

@@ -32,6 +32,7 @@ impl World {
                 have: have.clone(),
                 max_entries: 20_000,
                 max_bytes: 16 << 20,
+                takes_compacted: true,
             };
             let page = engine.pull(request).await.expect("a page");
             for entry in page.entries {

@@ -44,6 +44,7 @@ impl Pages {
                     have: Vector::new(),
                     max_entries: PAGE,
                     max_bytes: MAX_BYTES,
+                    takes_compacted: true,
                 })
                 .await?;
             from_seq = page.next_seq;

@@ -379,6 +379,7 @@ impl Places {
             have: Vector::new(),
             max_entries: 20_000,
             max_bytes: 16 << 20,
+            takes_compacted: true,
         };
         let mut found = BTreeMap::new();
         loop {
