@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::{ActiveModelTrait, Set};
 use sync_core::{
-    Change, CompactReport, ConflictReason, Hello, Limits, LogId, Peer, Resolution, Retention, Seq, StateHash,
+    Change, CompactReport, ConflictReason, Hello, Limits, Peer, Resolution, Retention, Seq, StateHash,
     SyncError, SyncReport, SyncValue, runtime::Time, testing::ManualClock,
 };
 use sync_tests::{
