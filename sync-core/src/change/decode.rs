@@ -39,7 +39,9 @@ impl Change {
         let change = fields.change()?;
         let compacted = fields.superseded_by(change.id)?.is_some();
         fields.finish()?;
-        if compacted != Self::is_compacted(bytes) || (compacted && !change.is_bare()) {
+        // All three or none: one that lost its names to damage is no change of a later version.
+        let signs = [compacted, fields.digest, Self::is_compacted(bytes)];
+        if signs != [compacted; 3] || (compacted && !change.is_bare()) {
             return Err(invalid("superseded_by", "not that of a compacted change"));
         }
         Ok(change)
@@ -63,13 +65,15 @@ pub(super) struct Fields<'a> {
     next: Option<u64>,
     /// True if a field was passed over.
     pub(super) unknown: bool,
+    /// True if the digest of a compacted change was passed over.
+    digest: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let left = reader.map()?;
-        let mut fields = Self { reader, left, next: None, unknown: false };
+        let mut fields = Self { reader, left, next: None, unknown: false, digest: false };
         fields.advance(None)?;
         Ok(fields)
     }
@@ -174,6 +178,7 @@ impl<'a> Fields<'a> {
             if key <= key::SUPERSEDED_BY {
                 return Err(DecodeError::NotCanonical("the order of the fields"));
             }
+            self.digest |= key == key::DIGEST;
             self.unknown |= key != key::DIGEST;
             self.reader.skip()?;
             self.advance(Some(key))?;
