@@ -16,6 +16,7 @@ mod random;
 mod rules;
 mod schema;
 mod seeds;
+mod settle;
 mod topology;
 mod versions;
 mod world;
